@@ -1,0 +1,83 @@
+"""The models Darkroom knows: where their files lie, what they allow, and their defaults.
+
+Must not know: tensors, devices, or how a model is run.
+"""
+
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from darkroom.errors import InvalidRequest, NotFound, Problem
+from darkroom.request import GenerationRequest
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelFiles:
+    """Paths below the models folder."""
+
+    transformer: PurePosixPath
+    text_encoder_1: PurePosixPath
+    text_encoder_2: PurePosixPath
+    vae: PurePosixPath
+    tokenizer_1: PurePosixPath
+    tokenizer_2: PurePosixPath
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelEntry:
+    """One model. Sizes are pixels; `prompt_tokens` is how much of a prompt the second text encoder reads."""
+
+    name: str
+    title: str
+    family: str
+    licence: str
+    files: ModelFiles
+    smallest_side: int
+    largest_side: int
+    default_width: int
+    default_height: int
+    default_steps: int
+    default_guidance: float
+    prompt_tokens: int
+
+    def check(self, request: GenerationRequest) -> None:
+        """Raise InvalidRequest where this model allows less than `GenerationRequest` does."""
+        problems = tuple(
+            Problem(field=field, value=str(side), allowed=f"{self.smallest_side} to {self.largest_side} pixels")
+            for field, side in (("width", request.width), ("height", request.height))
+            if not self.smallest_side <= side <= self.largest_side
+        )
+        if problems:
+            raise InvalidRequest(*problems)
+
+
+DEMO = ModelEntry(
+    name="demo",
+    title="Darkroom demo",
+    family="flux1",
+    licence="MIT",
+    files=ModelFiles(
+        transformer=PurePosixPath("demo/transformer.safetensors"),
+        text_encoder_1=PurePosixPath("demo/text_encoder.safetensors"),
+        text_encoder_2=PurePosixPath("demo/text_encoder_2.safetensors"),
+        vae=PurePosixPath("demo/ae.safetensors"),
+        tokenizer_1=PurePosixPath("demo/tokenizer"),
+        tokenizer_2=PurePosixPath("demo/tokenizer_2"),
+    ),
+    smallest_side=256,
+    largest_side=512,
+    default_width=512,
+    default_height=512,
+    default_steps=8,
+    default_guidance=3.5,
+    prompt_tokens=96,
+)
+
+MODELS: tuple[ModelEntry, ...] = (DEMO,)
+
+
+def find_model(name: str) -> ModelEntry:
+    """Raises NotFound."""
+    for entry in MODELS:
+        if entry.name == name:
+            return entry
+    raise NotFound("model", name)

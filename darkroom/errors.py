@@ -1,0 +1,111 @@
+"""Every error Darkroom raises on purpose. A programming error is none of these and crashes with a traceback.
+
+DarkroomError
+├── InvalidRequest      a value in a form, an HTTP body or a dropped picture is not allowed
+├── InvalidConfig       a key or value in config.yaml or a DARKROOM_ variable is not allowed
+├── NotFound            a job, picture or model with that name does not exist
+├── ModelUnusable       weights are missing, damaged or of a kind this version cannot run
+└── EngineLost          the engine process ended, or stopped answering, while it was needed
+
+Each has a `code` (the key of its words in `web/words/`) and `details` (the values those words name),
+so that the page can say it in the reader's language; `str(error)` is the English sentence for logs and terminals.
+Must not know: who shows the error, or how.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+LONGEST_VALUE_SHOWN = 60
+
+
+class DarkroomError(Exception):
+    """Base of all errors a person may see."""
+
+    code = "error"
+
+    @property
+    def details(self) -> Mapping[str, str]:
+        return {}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Problem:
+    """One value that is not allowed: the field's name, the value as given (shortened), and what is allowed."""
+
+    field: str
+    value: str
+    allowed: str
+
+    def __str__(self) -> str:
+        return f"{self.field} is {self.value}; allowed: {self.allowed}"
+
+
+class InvalidRequest(DarkroomError):
+    """Raised before anything is stored or started."""
+
+    code = "invalid_request"
+
+    def __init__(self, *problems: Problem) -> None:
+        self.problems = problems
+        super().__init__(". ".join(str(problem) for problem in problems))
+
+
+class InvalidConfig(DarkroomError):
+    """Raised at start; names the key, the value and what is allowed."""
+
+    code = "invalid_config"
+
+    def __init__(self, *problems: Problem) -> None:
+        self.problems = problems
+        super().__init__(". ".join(str(problem) for problem in problems))
+
+
+class NotFound(DarkroomError):
+    """`kind` is "job", "picture" or "model"."""
+
+    code = "not_found"
+
+    def __init__(self, kind: str, name: object) -> None:
+        self.kind = kind
+        self.name = shown(name)
+        super().__init__(f"There is no {kind} {self.name}.")
+
+    @property
+    def details(self) -> Mapping[str, str]:
+        return {"kind": self.kind, "name": self.name}
+
+
+class ModelUnusable(DarkroomError):
+    """`reason` is a word of ours ("missing", "damaged", "unknown"); `file` is what a person can look for."""
+
+    code = "model_unusable"
+
+    def __init__(self, reason: str, file: str) -> None:
+        self.reason = reason
+        self.file = file
+        super().__init__(f"The model file {file} cannot be used: {reason}.")
+
+    @property
+    def details(self) -> Mapping[str, str]:
+        return {"reason": self.reason, "file": self.file}
+
+
+class EngineLost(DarkroomError):
+    """`cause` says how the process ended, as far as it is known: "signal 9", "exit code 1", "no answer"."""
+
+    code = "engine_lost"
+
+    def __init__(self, cause: str) -> None:
+        self.cause = cause
+        super().__init__(f"The engine process ended unexpectedly ({cause}).")
+
+    @property
+    def details(self) -> Mapping[str, str]:
+        return {"cause": self.cause}
+
+
+def shown(value: object) -> str:
+    """The value as a person may be shown it: printable, on one line, shortened."""
+    text = value if isinstance(value, str) else repr(value)
+    text = "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
+    return text if len(text) <= LONGEST_VALUE_SHOWN else text[:LONGEST_VALUE_SHOWN] + "…"

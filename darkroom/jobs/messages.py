@@ -1,0 +1,135 @@
+"""What the server and an engine process say to each other: small frozen messages over one duplex pipe.
+
+Must not know: torch, rows, or who listens.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from darkroom.catalog import ModelEntry
+from darkroom.request import GenerationRequest
+
+Stage = Literal["encoding", "denoising", "decoding"]
+FailureKind = Literal["out_of_memory", "model_unusable", "engine_fault"]
+
+
+# --- from the server to the engine
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """Make this picture. Answered by Done, Stopped or Failed with the same `job`."""
+
+    job: int
+    request: GenerationRequest
+    model: ModelEntry
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stop:
+    """End this job at the next step. Ignored when the job is not running."""
+
+    job: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unload:
+    """Drop the model and give its memory back; stay ready."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quit:
+    """End the process."""
+
+
+Command = Run | Stop | Unload | Quit
+
+
+# --- from the engine to the server
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ready:
+    """The process is up and its libraries are imported. `device` is "cpu" or a card's name."""
+
+    device: str
+    torch_version: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loading:
+    """`part` is "transformer", "text_encoder_1", "text_encoder_2" or "vae"; `fraction` is of all bytes, 0 to 1."""
+
+    job: int
+    part: str
+    fraction: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entered:
+    """The job has entered a stage."""
+
+    job: int
+    stage: Stage
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """Step `number` of `of` is done (1 is the first). `preview_jpeg` is a small picture of what it will be."""
+
+    job: int
+    number: int
+    of: int
+    preview_jpeg: bytes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Done:
+    """`pixels` are width × height × 3 bytes, RGB, row by row. `facts` is what it took: JSON values by name."""
+
+    job: int
+    width: int
+    height: int
+    pixels: bytes
+    facts: Mapping[str, str | int | float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stopped:
+    """The job ended because it was asked to."""
+
+    job: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failed:
+    """The job ended with a fault; the engine can make the next picture. `detail` is for the log and the curious."""
+
+    job: int
+    kind: FailureKind
+    detail: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Memory:
+    """What the process holds, in bytes. `card` is 0 without a card."""
+
+    resident: int
+    card: int
+
+
+Event = Ready | Loading | Entered | Step | Done | Stopped | Failed | Memory
+
+
+# --- given once, when the process starts
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineOptions:
+    """What an engine process needs to know. `device` is "auto", "cpu" or "cuda"; `threads` 0 means all cores."""
+
+    models: Path
+    device: str
+    threads: int

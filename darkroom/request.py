@@ -1,0 +1,105 @@
+"""GenerationRequest: everything that decides the pixels of one picture, validated and frozen.
+
+The one place for the fields, their ranges, units and defaults that hold for every model; what a single model allows
+beyond that stands in `catalog`. Must not know: forms, rows, or how pictures are made.
+"""
+
+import secrets
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from darkroom.errors import InvalidRequest, Problem, shown
+
+LONGEST_PROMPT = 10_000
+LARGEST_SEED = 2**32 - 1
+RANDOM_SEED = -1
+
+
+def _is_plain_text(text: str) -> str:
+    if any(unprintable(character) for character in text):
+        raise ValueError("text without control characters")
+    return text
+
+
+def unprintable(character: str) -> bool:
+    """True for control characters other than line breaks and tabs, and for halves of surrogate pairs."""
+    return (character < " " and character not in "\n\r\t") or character == "\x7f" or "\ud800" <= character <= "\udfff"
+
+
+PromptText = Annotated[str, Field(max_length=LONGEST_PROMPT), AfterValidator(_is_plain_text)]
+PixelCount = Annotated[int, Field(ge=64, le=4096, multiple_of=16)]
+
+
+class GenerationRequest(BaseModel):
+    """One picture as asked for. Equal requests on the same model and plan give equal pixels.
+
+    The seed is always chosen here (0 to 2³² − 1): "random" is a wish of the form, never a stored value.
+    `guidance` is FLUX's distilled guidance; `cfg_scale` above 1 is true classifier-free guidance, the only case
+    in which `negative_prompt` counts, at twice the time. `width` and `height` are in pixels.
+    """
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
+
+    prompt: PromptText
+    negative_prompt: PromptText = ""
+    seed: Annotated[int, Field(ge=0, le=LARGEST_SEED)]
+    steps: Annotated[int, Field(ge=1, le=100)]
+    guidance: Annotated[float, Field(ge=0, le=30)]
+    cfg_scale: Annotated[float, Field(ge=1, le=20)] = 1.0
+    width: PixelCount
+    height: PixelCount
+    model: Annotated[str, Field(min_length=1, max_length=100)]
+
+
+def parse_request(values: Mapping[str, Any]) -> GenerationRequest:
+    """Build a request from named values. Raises InvalidRequest naming every field that is wrong."""
+    try:
+        return GenerationRequest.model_validate(dict(values))
+    except ValidationError as error:
+        raise InvalidRequest(*problems_of(error)) from error
+
+
+def random_seed() -> int:
+    return secrets.randbelow(LARGEST_SEED + 1)
+
+
+def problems_of(error: ValidationError) -> tuple[Problem, ...]:
+    """Pydantic's findings as our problems: field, value, what is allowed."""
+    return tuple(
+        Problem(
+            field=".".join(str(part) for part in finding["loc"]),
+            value="missing" if finding["type"] == "missing" else shown(finding["input"]),
+            allowed=_allowed(finding["type"], finding["msg"], finding.get("ctx", {})),
+        )
+        for finding in error.errors()
+    )
+
+
+def _allowed(kind: str, message: str, context: Mapping[str, Any]) -> str:
+    match kind:
+        case "greater_than_equal":
+            return f"at least {context['ge']:g}"
+        case "less_than_equal":
+            return f"at most {context['le']:g}"
+        case "multiple_of":
+            return f"a multiple of {context['multiple_of']:g}"
+        case "string_too_long":
+            return f"at most {context['max_length']} characters"
+        case "string_too_short":
+            return f"at least {context['min_length']} character"
+        case "extra_forbidden":
+            return "no such field"
+        case "missing":
+            return "a value"
+        case "int_type" | "int_from_float" | "int_parsing":
+            return "a whole number"
+        case "float_type" | "finite_number" | "float_parsing":
+            return "a number"
+        case "string_type" | "string_unicode":
+            return "text"
+        case "value_error":
+            return str(context["error"])
+        case _:
+            return message

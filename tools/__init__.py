@@ -1,0 +1,1 @@
+"""Programs for the people who work on Darkroom; the application never imports them."""

@@ -1,0 +1,1 @@
+"""The small demonstration model: its pictures, its captions and its training."""
