@@ -20,6 +20,7 @@ class ModelFiles:
     vae: PurePosixPath
     tokenizer_1: PurePosixPath
     tokenizer_2: PurePosixPath
+    latent_colours: PurePosixPath
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +63,7 @@ DEMO = ModelEntry(
         vae=PurePosixPath("demo/ae.safetensors"),
         tokenizer_1=PurePosixPath("demo/tokenizer"),
         tokenizer_2=PurePosixPath("demo/tokenizer_2"),
+        latent_colours=PurePosixPath("demo/latent_colours.json"),
     ),
     smallest_side=256,
     largest_side=512,

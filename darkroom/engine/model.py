@@ -1,0 +1,69 @@
+"""The one model an engine process holds: loaded when first asked for, exchanged when another is, dropped on demand.
+
+Must not know: messages, pipes, or the server.
+"""
+
+import gc
+
+import torch
+
+from darkroom.catalog import ModelEntry
+from darkroom.engine.flux import (
+    MadePicture,
+    WatchedPipeline,
+    choose_device,
+    device_name,
+    load_pipeline,
+    make_picture,
+)
+from darkroom.engine.watcher import Watcher
+from darkroom.jobs.messages import EngineOptions
+from darkroom.request import GenerationRequest
+
+OUT_OF_MEMORY = (torch.OutOfMemoryError, MemoryError)
+
+
+class LoadedModel:
+    """At most one pipeline in memory. Not for use by several threads."""
+
+    def __init__(self, options: EngineOptions) -> None:
+        self._folder = options.models
+        self._device = choose_device(options.device)
+        if options.threads:
+            torch.set_num_threads(options.threads)
+        self._pipeline: WatchedPipeline | None = None
+
+    @property
+    def device_name(self) -> str:
+        return device_name(self._device)
+
+    @property
+    def torch_version(self) -> str:
+        return str(torch.__version__)
+
+    def make_picture(self, model: ModelEntry, request: GenerationRequest, watcher: Watcher) -> MadePicture:
+        """Raises what `load_pipeline` and `make_picture` raise; the next call works all the same."""
+        if self._pipeline is None or self._pipeline.model != model:
+            self.unload()
+            self._pipeline = load_pipeline(model, self._folder, self._device, watcher)
+        return make_picture(self._pipeline, request, watcher)
+
+    def unload(self) -> None:
+        self._pipeline = None
+        gc.collect()
+        self.tidy()
+
+    def tidy(self) -> None:
+        if self._device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    def resident_bytes(self) -> int:
+        """What the process holds of the machine's memory; 0 where the system does not say."""
+        try:
+            with open("/proc/self/statm", encoding="ascii") as file:  # noqa: PTH123 (a device, not a document)
+                return int(file.read().split()[1]) * 4096
+        except OSError:
+            return 0
+
+    def card_bytes(self) -> int:
+        return torch.cuda.memory_reserved(self._device) if self._device.type == "cuda" else 0

@@ -1,0 +1,124 @@
+"""A real engine process: what it answers, and how it ends."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from darkroom.catalog import DEMO
+from darkroom.engine.process import serve
+from darkroom.errors import EngineLost
+from darkroom.jobs.messages import (
+    Done,
+    EngineOptions,
+    Entered,
+    Event,
+    Failed,
+    Loading,
+    Memory,
+    Quit,
+    Ready,
+    Run,
+    Step,
+    Stop,
+    Stopped,
+    Unload,
+)
+from darkroom.jobs.process_engine import ProcessEngine
+from darkroom.request import parse_request
+
+MODELS = Path(__file__).parents[2] / "models"
+SECONDS_TO_ANSWER = 60.0
+
+
+def run(job: int, *, steps: int = 2, prompt: str = "a green tent") -> Run:
+    values = {"prompt": prompt, "seed": 1, "guidance": 3.5, "width": 256, "height": 256, "model": "demo"}
+    return Run(job=job, request=parse_request({**values, "steps": steps}), model=DEMO)
+
+
+def events_until(engine: ProcessEngine, *last: type[Event]) -> list[Event]:
+    seen: list[Event] = []
+    deadline = time.monotonic() + SECONDS_TO_ANSWER
+    while time.monotonic() < deadline:
+        event = engine.receive(0.2)
+        if event is not None:
+            seen.append(event)
+            if isinstance(event, last):
+                return seen
+    raise AssertionError(f"no {last} in {SECONDS_TO_ANSWER} s, but {seen}")
+
+
+@pytest.fixture
+def engine() -> Iterator[ProcessEngine]:
+    process = ProcessEngine(serve, EngineOptions(models=MODELS, device="cpu", threads=2))
+    yield process
+    process.close()
+
+
+def test_a_job_is_answered_by_its_events_in_order_and_the_second_loads_nothing(engine: ProcessEngine) -> None:
+    engine.send(run(1))
+    first = events_until(engine, Memory)
+    kinds = [type(event) for event in first]
+    assert kinds[0] is Ready
+    assert kinds[-7:] == [Entered, Entered, Step, Step, Entered, Done, Memory]
+    assert Loading in kinds
+    engine.send(run(2))
+    second = events_until(engine, Memory)
+    assert Loading not in [type(event) for event in second]
+    done = [event for event in (*first, *second) if isinstance(event, Done)]
+    assert done[0].pixels == done[1].pixels
+
+
+def test_stop_ends_the_job_at_a_step_and_the_next_job_runs(engine: ProcessEngine) -> None:
+    engine.send(run(1, steps=100))
+    events_until(engine, Step)
+    engine.send(Stop(job=1))
+    seen = events_until(engine, Stopped, Done)
+    assert isinstance(seen[-1], Stopped)
+    assert sum(isinstance(event, Step) for event in seen) < 20
+    engine.send(run(2))
+    assert isinstance(events_until(engine, Done, Stopped)[-1], Done)
+
+
+def test_a_stop_for_another_job_is_ignored(engine: ProcessEngine) -> None:
+    engine.send(Stop(job=5))
+    engine.send(run(1))
+    assert isinstance(events_until(engine, Done, Stopped)[-1], Done)
+
+
+def test_a_missing_model_fails_the_job_in_words_and_the_process_lives(tmp_path: Path) -> None:
+    engine = ProcessEngine(serve, EngineOptions(models=tmp_path, device="cpu", threads=1))
+    try:
+        engine.send(run(1))
+        failed = events_until(engine, Failed)[-1]
+        assert isinstance(failed, Failed)
+        assert failed.kind == "model_unusable"
+        assert "demo/text_encoder.safetensors" in failed.detail
+        engine.send(Unload())
+        events_until(engine, Memory)
+    finally:
+        engine.close()
+
+
+def test_a_killed_process_is_told_as_lost_with_its_signal(engine: ProcessEngine) -> None:
+    engine.send(run(1, steps=100))
+    events_until(engine, Step)
+    assert engine.process_id is not None
+    os.kill(engine.process_id, signal.SIGKILL)
+    with pytest.raises(EngineLost) as lost:
+        events_until(engine, Done)
+    assert lost.value.cause == f"signal {signal.SIGKILL}"
+    with pytest.raises(EngineLost):
+        engine.send(Quit())
+
+
+def test_closing_twice_is_safe_and_ends_the_process_in_the_middle_of_a_job(engine: ProcessEngine) -> None:
+    engine.send(run(1, steps=100))
+    events_until(engine, Step)
+    engine.close()
+    engine.close()
+    with pytest.raises(ProcessLookupError):
+        os.kill(engine.process_id or 0, 0)
