@@ -4,6 +4,7 @@ DarkroomError
 ├── InvalidRequest      a value in a form, an HTTP body or a dropped picture is not allowed
 ├── InvalidConfig       a key or value in config.yaml or a DARKROOM_ variable is not allowed
 ├── NotFound            a job, picture or model with that name does not exist
+├── HistoryUnusable     the history cannot be read or written, is from a newer version, or is in use
 ├── ModelUnusable       weights are missing, damaged or of a kind this version cannot run
 └── EngineLost          the engine process ended, or stopped answering, while it was needed
 
@@ -73,6 +74,28 @@ class NotFound(DarkroomError):
     @property
     def details(self) -> Mapping[str, str]:
         return {"kind": self.kind, "name": self.name}
+
+
+class HistoryUnusable(DarkroomError):
+    """`reason` is one of `SENTENCES`; `where` is the folder or the address of the database."""
+
+    code = "history_unusable"
+
+    SENTENCES: Mapping[str, str] = {
+        "newer": "a newer version of Darkroom has changed it. Use that version",
+        "unreadable": "its database cannot be read",
+        "not_writable": "this folder cannot be written to",
+        "in_use": "another Darkroom is running on it",
+    }
+
+    def __init__(self, reason: str, where: str) -> None:
+        self.reason = reason
+        self.where = where
+        super().__init__(f"The history at {where} cannot be used: {self.SENTENCES[reason]}.")
+
+    @property
+    def details(self) -> Mapping[str, str]:
+        return {"reason": self.reason, "where": self.where}
 
 
 class ModelUnusable(DarkroomError):

@@ -1,0 +1,100 @@
+"""The database: opening it, bringing its tables up to date, and transactions. Must not know: what the rows mean."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from sqlite3 import Connection as SqliteConnection
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import DatabaseError
+from sqlalchemy.orm import Session
+from sqlalchemy.pool import ConnectionPoolEntry, NullPool, Pool
+
+from darkroom.errors import HistoryUnusable
+from darkroom.history import migrations
+
+BUSY_MS = 5000
+"""How long one writer waits for another."""
+
+
+def sqlite_url(folder: Path) -> URL:
+    """The database of a history folder."""
+    return URL.create("sqlite", database=str(folder / "history.db"))
+
+
+class Database:
+    """SQLite, or any other database SQLAlchemy speaks to. Safe to use from several threads once open."""
+
+    def __init__(self, url: str | URL) -> None:
+        self.url = make_url(url)
+        self._engine = _create_engine(self.url)
+        self._writer = self._engine.execution_options(darkroom_begin="writing")
+        self._durable_writer = self._engine.execution_options(darkroom_begin="durable")
+
+    def open(self) -> None:
+        """Create or upgrade the tables. Raises HistoryUnusable."""
+        migrating = _create_engine(self.url, poolclass=NullPool, foreign_keys=False)
+        try:
+            if self.url.get_backend_name() == "sqlite" and self.url.database:
+                Path(self.url.database).parent.mkdir(parents=True, exist_ok=True)
+            with migrating.execution_options(darkroom_begin="durable").begin() as connection:
+                migrations.upgrade(connection)
+        except migrations.TooNew as error:
+            raise HistoryUnusable("newer", self._name()) from error
+        except OSError as error:
+            raise HistoryUnusable("not_writable", self._name()) from error
+        except DatabaseError as error:
+            raise HistoryUnusable("unreadable", self._name()) from error
+        finally:
+            migrating.dispose()
+
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        """A session that sees one state of the database."""
+        with Session(self._engine, expire_on_commit=False) as session:
+            yield session
+
+    @contextmanager
+    def writing(self, *, durable: bool = False) -> Iterator[Session]:
+        """A session that is committed at the end of the block, or not at all. One writer at a time on SQLite.
+
+        `durable` is for what a person has been promised: it is on the disk when the block ends, come a power cut.
+        """
+        engine = self._durable_writer if durable else self._writer
+        with Session(engine, expire_on_commit=False) as session, session.begin():
+            yield session
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    def _name(self) -> str:
+        return self.url.render_as_string(hide_password=True)
+
+
+def _create_engine(url: URL, *, poolclass: type[Pool] | None = None, foreign_keys: bool = True) -> Engine:
+    engine = create_engine(url, poolclass=poolclass)
+    if engine.dialect.name != "sqlite":
+        return engine
+
+    @event.listens_for(engine, "connect")
+    def set_up(connection: SqliteConnection, entry: ConnectionPoolEntry) -> None:  # noqa: ARG001
+        connection.isolation_level = None  # the driver's own BEGIN comes too late and is never IMMEDIATE
+        for pragma in (
+            f"busy_timeout = {BUSY_MS}",
+            "journal_mode = WAL",
+            "synchronous = NORMAL",
+            f"foreign_keys = {'ON' if foreign_keys else 'OFF'}",
+        ):
+            connection.execute(f"PRAGMA {pragma}").close()
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        kind = connection.get_execution_options().get("darkroom_begin", "reading")
+        if kind == "reading":
+            connection.exec_driver_sql("BEGIN")
+            return
+        # Cannot be changed inside a transaction, so it is said each time before one.
+        connection.exec_driver_sql(f"PRAGMA synchronous = {'FULL' if kind == 'durable' else 'NORMAL'}")
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    return engine

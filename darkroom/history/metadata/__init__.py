@@ -1,0 +1,1 @@
+"""What a picture file says about itself, in our words and in those of other tools."""

@@ -1,0 +1,54 @@
+"""The text inside a PNG: `parameters`, as A1111 and Forge write and other tools read it, and `darkroom`, our own JSON.
+
+Must not know: rows, folders, or pixels.
+"""
+
+import json
+from collections.abc import Mapping
+
+from PIL.PngImagePlugin import PngInfo
+
+from darkroom import __version__
+from darkroom.request import GenerationRequest
+
+PARAMETERS_KEY = "parameters"
+DARKROOM_KEY = "darkroom"
+
+
+def png_text(request: GenerationRequest, facts: Mapping[str, str | int | float]) -> PngInfo:
+    text = PngInfo()
+    text.add_text(PARAMETERS_KEY, parameters_text(request))
+    text.add_text(DARKROOM_KEY, darkroom_text(request, facts))
+    return text
+
+
+def parameters_text(request: GenerationRequest) -> str:
+    """The prompt, the negative prompt if there is one, and one line of settings.
+
+    FLUX's guidance is what Forge calls "Distilled CFG Scale".
+    """
+    settings = {
+        "Steps": request.steps,
+        "Sampler": "Euler",
+        "CFG scale": request.cfg_scale,
+        "Distilled CFG Scale": request.guidance,
+        "Seed": request.seed,
+        "Size": f"{request.width}x{request.height}",
+        "Model": request.model,
+        "Version": f"Darkroom {__version__}",
+    }
+    lines = [request.prompt]
+    if request.negative_prompt:
+        lines.append(f"Negative prompt: {request.negative_prompt}")
+    lines.append(", ".join(f"{name}: {_quoted(str(value))}" for name, value in settings.items()))
+    return "\n".join(lines)
+
+
+def darkroom_text(request: GenerationRequest, facts: Mapping[str, str | int | float]) -> str:
+    """ASCII, so that it is a plain tEXt chunk whatever the language of the prompt."""
+    return json.dumps({"version": __version__, "request": request.model_dump(mode="json"), "facts": dict(facts)})
+
+
+def _quoted(value: str) -> str:
+    """As A1111 does it: JSON quotes around a value its parser would otherwise cut."""
+    return json.dumps(value, ensure_ascii=False) if any(sign in value for sign in ",:\n") else value

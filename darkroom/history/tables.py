@@ -1,0 +1,109 @@
+"""The tables: jobs and the pictures they became. Both stand here so that "picture saved, job done" is one transaction.
+
+A change here needs a migration in `migrations/versions`; a test compares the two. Must not know: files, or who asks.
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from sqlalchemy import JSON, BigInteger, DateTime, Dialect, ForeignKey, MetaData, Text
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+from sqlalchemy.types import TypeDecorator
+
+State = Literal["waiting", "running", "done", "failed", "cancelled"]
+
+NEXT_STATES: Mapping[State, frozenset[State]] = {
+    "waiting": frozenset({"running", "cancelled"}),
+    "running": frozenset({"waiting", "done", "failed", "cancelled"}),
+    "done": frozenset(),
+    "failed": frozenset(),
+    "cancelled": frozenset(),
+}
+
+LARGEST_ID = 2**63 - 1
+"""What an INTEGER column holds; a larger number is nobody's id."""
+
+
+class IllegalTransition(RuntimeError):
+    """A programming error: a job was to go where its state does not lead."""
+
+    def __init__(self, job: int, state: State, wanted: State) -> None:
+        super().__init__(f"job {job} is {state} and cannot become {wanted}")
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """Aware datetimes in, UTC out. SQLite drops the zone, so it is put back on the way out."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"{value!r} has no time zone")
+        return value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Base(DeclarativeBase):
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {datetime: UtcDateTime, dict[str, Any]: JSON, str: Text}  # noqa: RUF012
+
+
+class JobRow(Base):
+    """One accepted request. `error_code` says why the job failed, or why it is being tried again."""
+
+    __tablename__ = "jobs"
+    __table_args__ = {"sqlite_autoincrement": True}  # noqa: RUF012 (an id is never given twice)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    state: Mapped[State] = mapped_column(Text, index=True)
+    request: Mapped[dict[str, Any]]
+    created_at: Mapped[datetime]
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+    attempts: Mapped[int] = mapped_column(default=0)
+    error_code: Mapped[str | None]
+    error_detail: Mapped[str | None]
+
+    picture: Mapped["PictureRow | None"] = relationship(back_populates="job", lazy="joined")
+
+    def become(self, state: State) -> None:
+        """Raises IllegalTransition."""
+        if state not in NEXT_STATES[self.state]:
+            raise IllegalTransition(self.id, self.state, state)
+        self.state = state
+
+
+class PictureRow(Base):
+    """One finished picture. `request` is the truth; the columns named like its fields are there to search and list."""
+
+    __tablename__ = "pictures"
+    __table_args__ = {"sqlite_autoincrement": True}  # noqa: RUF012
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    job_id: Mapped[int] = mapped_column(ForeignKey("jobs.id"), unique=True)
+    created_at: Mapped[datetime]
+    file: Mapped[str] = mapped_column(unique=True)
+    request: Mapped[dict[str, Any]]
+    facts: Mapped[dict[str, Any]]
+    prompt: Mapped[str]
+    model: Mapped[str]
+    seed: Mapped[int] = mapped_column(BigInteger)  # up to 2**32 - 1
+    width: Mapped[int]
+    height: Mapped[int]
+
+    job: Mapped[JobRow] = relationship(back_populates="picture")

@@ -1,0 +1,14 @@
+"""Waiting for something to become true, instead of for time to pass."""
+
+import time
+from collections.abc import Callable
+
+DEADLINE_SECONDS = 10.0
+
+
+def eventually(condition: Callable[[], object]) -> None:
+    """Raises AssertionError when it does not become true."""
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, "it did not become true"
+        time.sleep(0.002)
