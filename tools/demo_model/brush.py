@@ -89,7 +89,7 @@ class Sheet:
 
     def fill(self, points: Sequence[Point], corners: Corners, *, alpha: float = 1.0, outline: bool = True) -> None:
         """A polygon with a gradient in it."""
-        got = self._mask(points)
+        got = self.mask(points)
         if got is None:
             return
         box, mask = got
@@ -101,7 +101,7 @@ class Sheet:
         self, points: Sequence[Point], lit: RGB, dark: RGB, side: int, *, alpha: float = 1.0, outline: bool = True
     ) -> None:
         """A polygon shaded like something round."""
-        got = self._mask(points)
+        got = self.mask(points)
         if got is None:
             return
         box, mask = got
@@ -153,7 +153,8 @@ class Sheet:
             for i, (x, y) in enumerate(points)
         ]
 
-    def _mask(self, points: Sequence[Point]) -> tuple[tuple[int, int], Image.Image] | None:
+    def mask(self, points: Sequence[Point]) -> tuple[tuple[int, int], Image.Image] | None:
+        """Where a polygon lies and its anti-aliased shape; None when it is off the sheet."""
         xs, ys = [p[0] for p in points], [p[1] for p in points]
         x0, y0 = math.floor(min(xs)), math.floor(min(ys))
         x1, y1 = math.ceil(max(xs)) + 1, math.ceil(max(ys)) + 1

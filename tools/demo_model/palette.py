@@ -14,6 +14,7 @@ Corners = tuple[RGB, RGB, RGB, RGB]  # top left, top right, bottom left, bottom 
 
 PAPER: RGB = (249, 241, 224)
 WARM: RGB = (255, 214, 118)
+INK_NIGHT: RGB = (64, 80, 146)
 
 COLOUR_RGB: dict[Colour, RGB] = {
     "red": (216, 46, 44),
@@ -27,7 +28,7 @@ COLOUR_RGB: dict[Colour, RGB] = {
 }
 
 SKY: dict[str, tuple[RGB, RGB, RGB, RGB]] = {  # from the top down to the horizon
-    "morning": ((136, 196, 220), (184, 222, 222), (248, 238, 208), (255, 222, 186)),
+    "morning": ((120, 190, 222), (176, 220, 226), (246, 232, 206), (255, 210, 178)),
     "day": ((64, 142, 218), (112, 182, 236), (176, 218, 242), (226, 242, 244)),
     "sunset": ((88, 70, 146), (194, 88, 138), (246, 136, 94), (255, 200, 112)),
     "night": ((14, 20, 58), (26, 38, 92), (46, 66, 128), (84, 106, 164)),
@@ -68,19 +69,31 @@ GROUND_LIGHT: dict[str, tuple[float, float, float]] = {
     "morning": (1.02, 0.99, 0.90),
     "day": (1.0, 1.0, 1.0),
     "sunset": (0.98, 0.76, 0.74),
-    "night": (0.36, 0.45, 0.70),
+    "night": (0.41, 0.47, 0.74),
+}
+SNOW_LIGHT: dict[str, tuple[float, float, float]] = {
+    "morning": (1.0, 0.985, 0.965),
+    "day": (0.97, 0.99, 1.0),
+    "sunset": (1.0, 0.86, 0.90),
+    "night": (0.54, 0.62, 0.84),
 }
 OBJECT_LIGHT: dict[str, tuple[float, float, float]] = {
     "morning": (1.0, 0.985, 0.95),
     "day": (1.0, 1.0, 1.0),
-    "sunset": (1.0, 0.94, 0.90),
-    "night": (0.84, 0.86, 0.97),
+    "sunset": (1.0, 0.96, 0.935),
+    "night": (0.92, 0.89, 0.98),
 }
-SHADE: dict[str, RGB] = {
-    "morning": (110, 104, 140),
-    "day": (70, 82, 140),
-    "sunset": (92, 40, 96),
-    "night": (16, 20, 70),
+SHADE: dict[str, tuple[float, float, float]] = {  # what is left of a colour on the side away from the light
+    "morning": (0.80, 0.74, 0.80),
+    "day": (0.78, 0.72, 0.82),
+    "sunset": (0.82, 0.70, 0.78),
+    "night": (0.74, 0.66, 0.80),
+}
+WHITE_SHADE: dict[str, tuple[float, float, float]] = {  # neutral, so that white stays white
+    "morning": (0.84, 0.83, 0.86),
+    "day": (0.82, 0.84, 0.90),
+    "sunset": (0.88, 0.81, 0.82),
+    "night": (0.78, 0.80, 0.86),
 }
 SNOW: RGB = (246, 248, 252)
 
@@ -143,8 +156,9 @@ class Light:
                 mix(stops[3], veil, share * 0.8),
             )
         if self.ink:
-            keep = (0.78, 0.55, 0.30, 0.16) if self.scene.time == "night" else (0.52, 0.36, 0.24, 0.10)
-            a, b, c, d = (mix(PAPER, grey(stop, 0.25), k) for stop, k in zip(stops, keep, strict=True))
+            keep = (0.86, 0.68, 0.44, 0.26) if self.scene.time == "night" else (0.62, 0.44, 0.28, 0.14)
+            stops = (INK_NIGHT,) * 4 if self.scene.time == "night" else stops
+            a, b, c, d = (mix(PAPER, grey(stop, 0.1), k) for stop, k in zip(stops, keep, strict=True))
             stops = (a, b, c, d)
         return stops
 
@@ -153,38 +167,42 @@ class Light:
         """What far things fade into."""
         return mix(self.sky[3], self.sky[2], 0.45)
 
-    def ground(self, colour: RGB, depth: float) -> RGB:
-        """A colour of the land, `depth` 0 at our feet and 1 at the horizon."""
+    def ground(self, colour: RGB, depth: float, *, snow: float = 0.84) -> RGB:
+        """A colour of the land, `depth` 0 at our feet and 1 at the horizon; `snow` covers so much when it snows."""
         time, weather = self.scene.time, self.scene.weather
-        if weather == "snow":
-            colour = mix(colour, SNOW, 0.86)
         tint = GROUND_LIGHT[time]
-        if weather == "snow" and time == "night":
-            tint = (0.52, 0.60, 0.82)
+        if weather == "snow":
+            colour = mix(colour, SNOW, snow)
+            if snow > 0.4:
+                tint = SNOW_LIGHT[time]
         colour = times(colour, tint, 0.9 if weather == "rain" else 1.0)
-        if weather in ("rain", "mist"):
-            colour = grey(colour, 0.18)
+        if weather in ("rain", "mist") and time != "night":
+            colour = grey(colour, 0.15)
+        if time == "night":
+            colour = mix(colour, (52, 70, 140), 0.13)
         if self.ink:
-            colour = mix(PAPER, grey(colour, 0.25), 0.34 - 0.18 * depth)
+            colour = mix(PAPER, grey(colour, 0.1), 0.46 - 0.22 * depth)
         veil = 0.16 + 0.80 * depth if weather == "mist" else 0.72 * depth
         return mix(colour, self.haze, min(veil, 0.93))
 
     def flat(self, colour: RGB) -> RGB:
         """An object's own colour in this light."""
         if self.ink:
-            return mix(PAPER, grey(colour, 0.10), 0.80)
+            return mix(PAPER, grey(colour, 0.05), 0.90)
         colour = times(colour, OBJECT_LIGHT[self.scene.time])
-        return mix(colour, self.haze, 0.10 if self.scene.weather == "mist" else 0.0)
+        return mix(colour, self.haze, 0.05 if self.scene.weather == "mist" else 0.0)
 
     def lit(self, colour: RGB, strength: float = 1.0) -> RGB:
         if self.ink:
-            return mix(PAPER, grey(colour, 0.10), 0.80 - 0.36 * strength)
+            return mix(PAPER, grey(colour, 0.05), 0.90 - 0.30 * strength)
         return mix(self.flat(colour), self.sun, (0.14 if self.scene.time == "night" else 0.20) * strength)
 
     def shade(self, colour: RGB, strength: float = 1.0) -> RGB:
         if self.ink:
-            return mix(PAPER, grey(colour, 0.10), 0.80 + 0.16 * strength)
-        return mix(times(self.flat(colour), (0.90, 0.88, 0.90)), SHADE[self.scene.time], 0.24 * strength)
+            return mix(PAPER, grey(colour, 0.05), 0.90 + 0.10 * strength)
+        own = self.flat(colour)
+        left = SHADE[self.scene.time] if min(colour) < 200 else WHITE_SHADE[self.scene.time]
+        return mix(own, times(own, left), strength)
 
     def corners(self, colour: RGB, strength: float = 1.0) -> Corners:
         """Four corners of a shape: light falls from above, from the light's side."""

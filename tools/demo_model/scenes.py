@@ -73,8 +73,10 @@ def random_scene(rng: random.Random, style: Style = "book") -> Scene:
 
 def _subjects(rng: random.Random, terrain: Terrain, number: int) -> tuple[Subject, ...]:
     kinds = _kinds(rng, terrain, number)
-    places = rng.sample(PLACES, number)
     sizes = _sizes(rng, number)
+    places: list[Place] = rng.sample(PLACES, number)
+    if number == 2 and "large" in sizes:  # a large one needs the room
+        places = rng.sample(("left", "right"), 2)
     return tuple(
         Subject(
             kind=kind,
