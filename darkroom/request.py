@@ -99,6 +99,8 @@ def _allowed(kind: str, message: str, context: Mapping[str, Any]) -> str:
             return "a number"
         case "string_type" | "string_unicode":
             return "text"
+        case "model_type" | "dict_type":
+            return "a section with values"
         case "value_error":
             return str(context["error"])
         case _:

@@ -4,6 +4,7 @@ Must not know: rows, pages, or files of history.
 """
 
 import faulthandler
+import getpass
 import logging
 import os
 import queue
@@ -161,6 +162,11 @@ def _prepare_process() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
+    try:
+        getpass.getuser()
+    except (KeyError, OSError):
+        # A container may run under a number without a name; torch asks for the name when it is imported.
+        os.environ["LOGNAME"] = str(os.getuid())
     if hasattr(os, "nice"):
         # The page must answer while every core computes.
         os.nice(NICENESS)

@@ -1,0 +1,148 @@
+"""Settings, config.yaml and docs/configuration.md say the same; what is not a setting stops the start by name."""
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from darkroom.config import Settings, defaults, load_settings, variables
+from darkroom.errors import InvalidConfig
+
+TABLE_ROW = re.compile(r"^\| `(?P<key>[^`]+)` \| (?P<default>[^|]+) \| `(?P<variable>[^`]+)` \| (?P<words>[^|]+) \|$")
+
+
+def flat(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from flat(value, f"{above}{key}.")
+        else:
+            yield above + key, value
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "config.yaml"
+
+
+def refusal(file: Path) -> str:
+    with pytest.raises(InvalidConfig) as refused:
+        load_settings(file)
+    assert "\n" not in str(refused.value)
+    return str(refused.value)
+
+
+def test_the_file_that_ships_holds_every_key_with_its_default(root: Path) -> None:
+    assert yaml.safe_load((root / "config.yaml").read_text("utf-8")) == defaults()
+
+
+def test_every_key_of_the_file_that_ships_has_a_comment(root: Path) -> None:
+    lines = (root / "config.yaml").read_text("utf-8").splitlines()
+    settings = [line for line in lines if re.match(r" *\w+: *[^ #]", line)]
+    assert len(settings) == len(variables())
+    assert [line for line in settings if " # " not in line] == []
+
+
+def test_the_documentation_lists_every_key_with_its_default_and_variable(root: Path) -> None:
+    lines = (root / "docs" / "configuration.md").read_text("utf-8").splitlines()
+    rows = [row.groupdict() for row in map(TABLE_ROW.match, lines) if row]
+    documented = [(row["key"], row["default"].strip("` "), row["variable"]) for row in rows]
+    expected = [
+        (key, f"{default:g}" if isinstance(default, float) else str(default) or "empty")
+        for key, default in flat(defaults())
+    ]
+    assert documented == [(*pair, variable) for pair, variable in zip(expected, variables(), strict=True)]
+
+
+def test_without_a_file_the_defaults_hold(file: Path) -> None:
+    assert load_settings(file).server == Settings.model_construct().server
+
+
+def test_the_file_wins_over_defaults_and_variables_win_over_the_file(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file.write_text("server: {host: 0.0.0.0, port: 7000}\nlanguage: zh\n", "utf-8")
+    monkeypatch.setenv("DARKROOM_SERVER__PORT", "8000")
+    settings = load_settings(file)
+    assert (settings.server.host, settings.server.port, settings.language) == ("0.0.0.0", 8000, "zh")
+
+
+@pytest.mark.parametrize("variable", variables())
+def test_every_variable_is_read(variable: str, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(variable, "needle")
+    try:
+        outcome = str(load_settings(file))
+    except InvalidConfig as refused:
+        outcome = str(refused)
+    assert "needle" in outcome
+
+
+def test_relative_folders_start_at_the_file_and_absolute_ones_stay(file: Path, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    file.write_text(yaml.safe_dump({"folders": {"models": "weights", "history": str(elsewhere)}}), "utf-8")
+    folders = load_settings(file).folders
+    assert (folders.models, folders.history) == (tmp_path / "weights", elsewhere)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("server: {port: 0}", "server.port is 0; allowed: at least 1"),
+        ("server: {port: 65536}", "server.port is 65536; allowed: at most 65535"),
+        ("server: {port: many}", "server.port is many; allowed: a whole number"),
+        ("server: {prot: 7000}", "server.prot is 7000; allowed: no such field"),
+        ("sever: {port: 7000}", "allowed: no such field"),
+        ("engine: {device: gpu}", "engine.device is gpu; allowed: "),
+        ("engine: {idle_minutes: .nan}", "engine.idle_minutes is nan; allowed: "),
+        ("engine: {threads: -1}", "engine.threads is -1; allowed: at least 0"),
+        ("language: fr", "language is fr; allowed: "),
+        ("server: 5", "server is 5; allowed: "),
+        ("server: [", "config.yaml is "),
+        ("- server", "config.yaml is "),
+        ("only words", "config.yaml is "),
+        ("6006: port", "config.yaml is "),
+    ],
+)
+def test_what_is_wrong_in_the_file_is_named(content: str, words: str, file: Path) -> None:
+    file.write_text(content, "utf-8")
+    assert words in refusal(file)
+
+
+def test_a_file_that_is_not_text_is_named(file: Path) -> None:
+    file.write_bytes(b"\xff\xfe\xff")
+    assert refusal(file).startswith("config.yaml is ")
+
+
+@pytest.mark.parametrize(
+    ("variable", "meant"),
+    [
+        ("DARKROOM_SERVER__PROT", "allowed: DARKROOM_SERVER__PORT"),
+        ("DARKROOM_SERVER_PORT", "allowed: DARKROOM_SERVER__PORT"),
+        ("darkroom_langage", "allowed: DARKROOM_LANGUAGE"),
+        ("DARKROOM_NONSENSE", "DARKROOM_DATABASE_URL"),
+        ("DARKROOM_SERVER", "allowed: DARKROOM_SERVER__"),
+    ],
+)
+def test_a_variable_that_does_not_exist_is_named_without_its_value(
+    variable: str, meant: str, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, "hunter2")
+    words = refusal(file)
+    assert words.startswith(f"{variable} is set; ")
+    assert meant in words
+    assert "hunter2" not in words
+
+
+def test_all_unknown_variables_are_named_at_once(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DARKROOM_NONSENSE", "1")
+    monkeypatch.setenv("DARKROOM_SERVER__PROT", "1")
+    words = refusal(file)
+    assert "DARKROOM_NONSENSE" in words
+    assert "DARKROOM_SERVER__PROT" in words
+
+
+def test_settings_cannot_be_changed_once_loaded(file: Path) -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        load_settings(file).server.port = 1  # type: ignore[misc]

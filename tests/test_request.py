@@ -1,0 +1,161 @@
+"""GenerationRequest: every field's edges, the words for what is refused, and text of every script."""
+
+import math
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from darkroom.catalog import DEMO
+from darkroom.errors import InvalidRequest
+from darkroom.request import LARGEST_SEED, LONGEST_PROMPT, GenerationRequest, parse_request, random_seed
+
+GOOD: dict[str, Any] = {
+    "prompt": "a red house by the sea",
+    "seed": 7,
+    "steps": 8,
+    "guidance": 3.5,
+    "width": 512,
+    "height": 512,
+    "model": "demo",
+}
+
+
+def refused(**values: Any) -> dict[str, tuple[str, str]]:
+    """Each field named by the refusal, with the value shown and what is allowed."""
+    with pytest.raises(InvalidRequest) as refusal:
+        parse_request(GOOD | values)
+    return {problem.field: (problem.value, problem.allowed) for problem in refusal.value.problems}
+
+
+def test_a_good_request_keeps_its_values_and_fills_in_the_two_that_may_be_left_out() -> None:
+    request = parse_request(GOOD)
+    assert request.model_dump() == GOOD | {"negative_prompt": "", "cfg_scale": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("field", "smallest", "largest"),
+    [
+        ("seed", 0, LARGEST_SEED),
+        ("steps", 1, 100),
+        ("guidance", 0, 30),
+        ("cfg_scale", 1, 20),
+        ("width", 64, 4096),
+        ("height", 64, 4096),
+    ],
+)
+def test_numbers_are_accepted_up_to_their_edges_and_refused_beyond(field: str, smallest: int, largest: int) -> None:
+    step = 16 if field in ("width", "height") else 1
+    for value in (smallest, largest):
+        assert getattr(parse_request(GOOD | {field: value}), field) == value
+    assert refused(**{field: smallest - step}) == {field: (str(smallest - step), f"at least {smallest:g}")}
+    assert refused(**{field: largest + step}) == {field: (str(largest + step), f"at most {largest:g}")}
+
+
+@pytest.mark.parametrize("field", ["width", "height"])
+@pytest.mark.parametrize("side", [65, 511, 1000])
+def test_sides_that_are_not_multiples_of_16_are_refused_and_not_rounded(field: str, side: int) -> None:
+    assert refused(**{field: side}) == {field: (str(side), "a multiple of 16")}
+
+
+@pytest.mark.parametrize("field", ["seed", "steps", "width", "height"])
+@pytest.mark.parametrize("value", ["8", 8.0, 8.5, True, None, [8], {"a": 8}, math.nan, math.inf])
+def test_whole_numbers_are_refused_as_any_other_type(field: str, value: object) -> None:
+    assert list(refused(**{field: value})) == [field]
+
+
+@pytest.mark.parametrize("field", ["guidance", "cfg_scale"])
+@pytest.mark.parametrize("value", ["3.5", True, None, [3.5], math.nan, math.inf, -math.inf])
+def test_numbers_are_refused_as_any_other_type_and_when_not_finite(field: str, value: object) -> None:
+    assert list(refused(**{field: value})) == [field]
+
+
+@pytest.mark.parametrize("field", ["seed", "steps", "guidance", "cfg_scale", "width", "height"])
+@pytest.mark.parametrize("value", [10**30, -(10**30)])
+def test_huge_numbers_are_refused_in_a_few_words(field: str, value: int) -> None:
+    ((shown, allowed),) = refused(**{field: value}).values()
+    assert len(shown) + len(allowed) < 120
+
+
+@pytest.mark.parametrize("field", ["prompt", "negative_prompt", "model"])
+@pytest.mark.parametrize("value", [None, 5, b"bytes", ["a list"]])
+def test_texts_are_refused_as_any_other_type(field: str, value: object) -> None:
+    assert refused(**{field: value})[field][1] == "text"
+
+
+@pytest.mark.parametrize("field", ["prompt", "negative_prompt"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "two\nlines,\ta tab, a\r\nWindows line",
+        "一座红色的房子，海边",
+        "بيت أحمر بجانب البحر",
+        "\u202ebackwards\u202c",
+        "👩‍👩‍👧‍👦 at the sea 🌊",
+        "e\u0301 and é",
+        "x" * LONGEST_PROMPT,
+    ],
+)
+def test_text_of_every_script_is_kept_to_the_letter(field: str, text: str) -> None:
+    assert getattr(parse_request(GOOD | {field: text}), field) == text
+
+
+@pytest.mark.parametrize("field", ["prompt", "negative_prompt"])
+@pytest.mark.parametrize("character", ["\x00", "\x07", "\x1b", "\x7f", "\ud800"])
+def test_control_characters_and_half_characters_are_refused_and_not_shown(field: str, character: str) -> None:
+    problems = refused(**{field: f"a house{character}"})
+    assert list(problems) == [field]
+    assert character not in problems[field][0]
+
+
+def test_a_prompt_that_is_too_long_is_refused_without_being_repeated() -> None:
+    ((shown, allowed),) = refused(prompt="x" * (LONGEST_PROMPT + 1)).values()
+    assert len(shown) < 100
+    assert allowed == f"at most {LONGEST_PROMPT} characters"
+
+
+@pytest.mark.parametrize("field", list(GOOD))
+def test_a_field_that_is_left_out_is_named(field: str) -> None:
+    with pytest.raises(InvalidRequest) as refusal:
+        parse_request({name: value for name, value in GOOD.items() if name != field})
+    assert str(refusal.value) == f"{field} is missing; allowed: a value"
+
+
+def test_a_field_that_does_not_exist_is_named() -> None:
+    assert refused(sampler="euler") == {"sampler": ("euler", "no such field")}
+
+
+def test_everything_that_is_wrong_is_named_at_once() -> None:
+    assert set(refused(seed=-1, steps=0, width=100)) == {"seed", "steps", "width"}
+
+
+def test_a_model_without_a_name_is_refused() -> None:
+    assert refused(model="") == {"model": ("", "at least 1 character")}
+    assert list(refused(model="m" * 101)) == ["model"]
+
+
+def test_a_request_cannot_be_changed() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        parse_request(GOOD).seed = 8  # type: ignore[misc]
+
+
+def test_a_request_survives_the_way_through_json_to_the_letter() -> None:
+    request = parse_request(GOOD | {"prompt": "雪 👩‍👧 \u202e", "seed": LARGEST_SEED, "guidance": 0.1})
+    assert GenerationRequest.model_validate_json(request.model_dump_json()) == request
+
+
+def test_random_seeds_are_seeds() -> None:
+    seeds = {random_seed() for _ in range(100)}
+    assert len(seeds) > 90
+    assert all(parse_request(GOOD | {"seed": seed}).seed == seed for seed in seeds)
+
+
+def test_a_model_refuses_the_sizes_it_cannot_make() -> None:
+    DEMO.check(parse_request(GOOD))
+    with pytest.raises(InvalidRequest) as refusal:
+        DEMO.check(parse_request(GOOD | {"width": 1024, "height": 64}))
+    assert [(problem.field, problem.allowed) for problem in refusal.value.problems] == [
+        ("width", f"{DEMO.smallest_side} to {DEMO.largest_side} pixels"),
+        ("height", f"{DEMO.smallest_side} to {DEMO.largest_side} pixels"),
+    ]
