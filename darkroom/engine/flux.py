@@ -61,14 +61,16 @@ def make_picture(pipeline: "WatchedPipeline", request: GenerationRequest, watche
         # 4. Decode: the VAE's decoder visits it                         (pipeline.load_models_to_device)
         picture = pipeline(**order, progress_bar_cmd=pipeline.denoising)
     finally:
-        # 5. Drop every copy on the card and give the memory back, however it ended.
+        # 5. Drop every copy on the card that is not to stay and give the memory back, however it ended.
         pipeline.watcher = Watcher()
         pipeline.load_models_to_device(())
     facts = {**pipeline.facts, "seconds": round(time.monotonic() - began, 3)}
     return MadePicture(width=picture.width, height=picture.height, pixels=picture.tobytes(), facts=facts)
 
 
-def load_pipeline(model: ModelEntry, folder: Path, device: torch.device, watcher: Watcher) -> "WatchedPipeline":
+def load_pipeline(
+    model: ModelEntry, folder: Path, device: torch.device, watcher: Watcher, *, keep_on_card: bool = False
+) -> "WatchedPipeline":
     """Read the model's files below `folder` into RAM. Raises ModelUnusable, StopAsked."""
     if device.type == "cuda" and not torch.cuda.is_available():
         raise RuntimeError("engine.device is cuda, but no CUDA card is found; set it to auto or cpu")
@@ -94,7 +96,7 @@ def load_pipeline(model: ModelEntry, folder: Path, device: torch.device, watcher
         watcher.loading(part, done / total)
         models |= _named_for_pipeline(load_models(folder / path, dtype=dtype, read=read))
         done = bytes_before + sizes[part]
-    return WatchedPipeline(model, models, device, dtype, folder)
+    return WatchedPipeline(model, models, device, dtype, folder, keep_on_card=keep_on_card)
 
 
 def computation_type(device: torch.device) -> torch.dtype:
@@ -105,7 +107,10 @@ def computation_type(device: torch.device) -> torch.dtype:
 
 
 class WatchedPipeline(FluxImagePipeline):  # type: ignore[misc]
-    """FluxImagePipeline that tells a watcher what it does, and whose models visit the card only for their stage."""
+    """FluxImagePipeline that tells a watcher what it does, and whose models visit the card only for their stage.
+
+    With `keep_on_card`, a model stays there after its first stage.
+    """
 
     def __init__(
         self,
@@ -114,6 +119,8 @@ class WatchedPipeline(FluxImagePipeline):  # type: ignore[misc]
         device: torch.device,
         dtype: torch.dtype,
         folder: Path,
+        *,
+        keep_on_card: bool,
     ) -> None:
         super().__init__(device=device, torch_dtype=dtype)
         self.model = model
@@ -121,11 +128,11 @@ class WatchedPipeline(FluxImagePipeline):  # type: ignore[misc]
         self.facts: dict[str, str | int | float] = {
             "device": device_name(device),
             "precision": str(dtype).removeprefix("torch."),
-            "torch": torch.__version__,
+            "torch": str(torch.__version__),
         }
         for name in PARTS:
             setattr(self, name, models[name])
-        self._offloads = {name: Offload(models[name], device) for name in PARTS}
+        self._offloads = {name: Offload(models[name], device, stays=keep_on_card) for name in PARTS}
         self.tokenizer_1 = CLIPTokenizer.from_pretrained(_tokenizer(folder, model.files.tokenizer_1))
         self.tokenizer_2 = T5TokenizerFast.from_pretrained(_tokenizer(folder, model.files.tokenizer_2))
         self._colours = LatentColours.read(folder / model.files.latent_colours)
@@ -134,7 +141,7 @@ class WatchedPipeline(FluxImagePipeline):  # type: ignore[misc]
                 self.units[place] = PromptReader()
 
     def load_models_to_device(self, model_names: tuple[str, ...] | list[str]) -> None:
-        """Called by DiffSynth between stages. The last stage's copies go before the next stage's come."""
+        """Called by DiffSynth between stages. The last stage's copies go before the next stage's come, if they go."""
         if tuple(model_names) == ("vae_decoder",):
             self.watcher.entered("decoding")
         for name, offload in self._offloads.items():

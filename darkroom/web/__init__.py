@@ -1,0 +1,1 @@
+"""The browser's side of Darkroom: the page, its routes and its words. Knows jobs and history; must not know tensors."""

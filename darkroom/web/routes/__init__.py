@@ -1,0 +1,1 @@
+"""Routes of our own, beside Gradio's: one file per noun."""

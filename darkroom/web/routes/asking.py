@@ -1,0 +1,25 @@
+"""What every route knows about whoever asks: the words of their language. Must not know: jobs or pictures."""
+
+from collections.abc import Callable, Mapping
+from typing import Annotated, Literal
+
+from fastapi import Path, Request
+
+from darkroom.web.language import language_of
+from darkroom.web.words import Language, Words
+
+RowId = Annotated[int, Path(ge=1, le=2**63 - 1)]
+WordsOf = Callable[[Request], Words]
+
+
+def words_of(words: Mapping[Language, Words], preference: Literal["auto", "en", "zh"]) -> WordsOf:
+    """A function that finds the words a request is answered in: `?lang=` first."""
+
+    def find(request: Request) -> Words:
+        asked = request.query_params.get("lang")
+        for language, its_words in words.items():
+            if asked == language:
+                return its_words
+        return words[language_of(request, preference)]
+
+    return find

@@ -1,0 +1,16 @@
+"""Is the server there: for people, containers and tests. Must not know: anything about jobs."""
+
+from fastapi import APIRouter
+
+from darkroom import __version__
+from darkroom.jobs.supervisor import Supervisor
+
+
+def health_routes(supervisor: Supervisor) -> APIRouter:
+    router = APIRouter()
+
+    @router.get("/health")
+    def health() -> dict[str, str | None]:
+        return {"status": "ok", "version": __version__, "engine": supervisor.engine_device()}
+
+    return router

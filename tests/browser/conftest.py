@@ -1,0 +1,40 @@
+"""A running Darkroom and someone who visits it."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser
+
+from tests.browser.server import DarkroomServer
+from tests.browser.visitor import Visitor
+
+Visit = Callable[..., Visitor]
+
+
+@pytest.fixture
+def darkroom(root: Path, tmp_path: Path) -> Iterator[DarkroomServer]:
+    server = DarkroomServer(root, tmp_path)
+    server.start()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def visit(browser: Browser, darkroom: DarkroomServer) -> Iterator[Visit]:
+    """Opens the page as a new person: nothing remembered, and no word to any other machine."""
+    contexts = []
+    visitors: list[Visitor] = []
+
+    def arrive(*, width: int = 1280, locale: str = "en-GB") -> Visitor:
+        context = browser.new_context(viewport={"width": width, "height": 860}, locale=locale)
+        contexts.append(context)
+        visitors.append(Visitor(context, darkroom.address))
+        visitors[-1].open()
+        return visitors[-1]
+
+    yield arrive
+    for context in contexts:
+        context.close()
+    assert [visitor.errors for visitor in visitors if visitor.errors] == []
+    assert [visitor.outside for visitor in visitors if visitor.outside] == []

@@ -1,0 +1,1 @@
+"""The page's routes, words and form, without a browser."""

@@ -1,0 +1,103 @@
+"""The server with a real database and an engine that draws, asked without a browser."""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from darkroom.config import FolderSettings, Settings
+from darkroom.history.database import Database, sqlite_url
+from darkroom.history.library import Library
+from darkroom.jobs.queue import Job, JobQueue
+from darkroom.jobs.supervisor import Supervisor
+from darkroom.request import parse_request
+from darkroom.web.server import create_app
+from tests.web.drawing_engine import DrawingEngine
+
+ADDRESS = "http://127.0.0.1:6006"
+VALUES: dict[str, Any] = {
+    "prompt": "a quiet lake",
+    "seed": 12345,
+    "steps": 2,
+    "guidance": 3.5,
+    "width": 256,
+    "height": 384,
+    "model": "demo",
+}
+
+
+class House:
+    """What app.py wires, at a test's hand. The supervisor rests until `start`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.database = Database(sqlite_url(folder))
+        self.database.open()
+        self.queue = JobQueue(self.database)
+        self.library = Library(self.database, folder)
+        self.supervisor = Supervisor(self.queue, self.library, partial(DrawingEngine, 0.0), 60)
+        settings = Settings(folders=FolderSettings(models=folder / "models", history=folder))
+        self.app = create_app(settings, self.queue, self.library, self.supervisor)
+
+    def submit(self, **changes: Any) -> Job:
+        return self.queue.submit(parse_request(VALUES | changes))
+
+    def picture(self, **changes: Any) -> int:
+        """Make one at once, without an engine."""
+        request = parse_request(VALUES | changes)
+        job = self.queue.submit(request)
+        claimed = self.queue.claim()
+        assert claimed is not None
+        assert claimed.id == job.id
+        size = {"width": request.width, "height": request.height}
+        pixels = bytes(request.width * request.height * 3)
+        return self.library.add(job=job.id, request=request, pixels=pixels, facts={"seconds": 2.0}, **size).id
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[House]:
+    house = House(tmp_path)
+    yield house
+    house.supervisor.close()
+    house.database.close()
+
+
+@pytest.fixture
+def client(house: House) -> Iterator[TestClient]:
+    with TestClient(house.app, base_url=ADDRESS) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def empty_client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
+    """One for a whole file, for tests that change nothing. There are no jobs and no pictures; a file is a secret."""
+    house = House(tmp_path_factory.mktemp("empty"))
+    (house.folder / "secret.txt").write_text("secret", encoding="utf-8")
+    with TestClient(house.app, base_url=ADDRESS) as client:
+        yield client
+    house.database.close()
+
+
+Press = Callable[..., list[Any]]
+
+
+@pytest.fixture
+def press(client: TestClient) -> Press:
+    """Send the page's own event to the server, as its script would; what comes back for each output."""
+
+    def send(target: str, event: str, values: list[Any], event_data: Any = None) -> list[Any]:
+        config = client.get("/config").json()
+        ids = {part["props"].get("elem_id"): part["id"] for part in config["components"]}
+        number = next(
+            d["id"] for d in config["dependencies"] if [ids[target], event] in d["targets"] and d["backend_fn"]
+        )
+        body = {"fn_index": number, "data": values, "event_data": event_data, "session_hash": "test"}
+        answer = client.post("/gradio_api/run/predict", json=body)
+        assert answer.status_code == 200, answer.text
+        outputs: list[Any] = answer.json()["data"]
+        return outputs
+
+    return send

@@ -1,0 +1,53 @@
+"""From the form's values to a request, and back."""
+
+import pytest
+
+from darkroom.catalog import DEMO
+from darkroom.errors import InvalidRequest
+from darkroom.request import LARGEST_SEED, parse_request
+from darkroom.web.form import limits_of, request_of, size_limits, starting_values, values_of
+from darkroom.web.shapes import shape_of, shapes_of
+
+
+def test_what_the_form_starts_with_can_be_made() -> None:
+    request = request_of(starting_values(DEMO))
+    assert 0 <= request.seed <= LARGEST_SEED
+
+
+def test_a_random_seed_is_a_new_one_each_time() -> None:
+    assert len({request_of(starting_values(DEMO)).seed for _ in range(20)}) > 1
+
+
+def test_a_chosen_seed_is_kept() -> None:
+    for seed in (0, 7, LARGEST_SEED):
+        assert request_of(starting_values(DEMO) | {"seed": seed}).seed == seed
+
+
+def test_a_form_filled_from_a_request_asks_for_the_same_request() -> None:
+    request = request_of(starting_values(DEMO) | {"prompt": "一只猫\n<b>", "cfg_scale": 2.5, "negative_prompt": "fog"})
+    assert request_of(values_of(request)) == request
+
+
+def test_every_wrong_field_is_named_at_once() -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        request_of(starting_values(DEMO) | {"seed": True, "steps": 0, "width": "wide"})
+    assert {problem.field for problem in caught.value.problems} == {"seed", "steps", "width"}
+
+
+def test_limits_come_from_the_request_and_the_model() -> None:
+    steps, width = limits_of("steps"), size_limits(DEMO)
+    for value, fits in ((steps.smallest, True), (steps.largest, True), (steps.largest + 1, False)):
+        values = starting_values(DEMO) | {"seed": 1, "steps": int(value)}
+        if fits:
+            assert parse_request(values).steps == value
+        else:
+            with pytest.raises(InvalidRequest):
+                parse_request(values)
+    assert (width.smallest, width.largest, width.step) == (DEMO.smallest_side, DEMO.largest_side, 16)
+
+
+def test_every_shape_can_be_made_and_is_found_by_its_size() -> None:
+    for name, (width, height) in shapes_of(DEMO).items():
+        request_of(starting_values(DEMO) | {"width": width, "height": height})
+        assert shape_of(DEMO, width, height) == name
+    assert shape_of(DEMO, 272, 496) is None

@@ -1,0 +1,166 @@
+"""Our own routes: what they answer, and what they do with nonsense."""
+
+import io
+import time
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from starlette.testclient import TestClient
+
+from tests.web.conftest import House
+
+NONSENSE = ["0", "-1", "1.5", "abc", "9" * 30, "9223372036854775808", "%00", "1;DROP", "..%2f1"]
+
+
+def wait_for(client: TestClient, job: int, state: str) -> dict[str, object]:
+    while True:
+        status: dict[str, object] = client.get(f"/api/jobs/{job}").json()
+        if status["state"] == state:
+            return status
+        time.sleep(0.01)
+
+
+@pytest.mark.timeout(60)
+def test_a_job_goes_from_waiting_to_its_picture(house: House, client: TestClient) -> None:
+    job = house.submit().id
+    waiting = client.get(f"/api/jobs/{job}").json()
+    assert waiting["state"] == waiting["activity"] == "waiting"
+    assert waiting["words"]["activity"] == "Waiting for its turn"
+    house.supervisor.start()
+    done = wait_for(client, job, "done")
+    assert done["progress"] == 1.0
+    assert done["picture"] == 1
+    preview = client.get(f"/api/jobs/{job}/preview")
+    assert preview.headers["content-type"] == "image/jpeg"
+    assert preview.headers["cache-control"] == "no-store"
+
+
+def test_the_words_of_a_status_follow_the_language_asked_for(house: House, client: TestClient) -> None:
+    first, second = house.submit().id, house.submit().id
+    chinese = client.get(f"/api/jobs/{second}?lang=zh").json()["words"]
+    assert (chinese["activity"], chinese["detail"]) == ("排队等待", "前面还有 1 张")
+    by_browser = client.get(f"/api/jobs/{first}", headers={"accept-language": "zh-CN"}).json()["words"]
+    assert by_browser["activity"] == "排队等待"
+    assert client.get(f"/api/jobs/{first}?lang=xx").json()["words"]["activity"] == "Waiting for its turn"
+
+
+@pytest.mark.parametrize(
+    ("code", "detail", "words"),
+    [
+        ("engine_lost", "signal 9", "Cause: signal 9."),
+        ("out_of_memory", "CUDA out of memory", "There was not enough memory for this picture."),
+        ("model_unusable", "demo/ae.safetensors: missing", "The model cannot be used: demo/ae.safetensors: missing."),
+        ("engine_fault", "", "The engine met a fault: not known."),
+        ("never heard of", "x", "Something went wrong: x."),
+    ],
+)
+def test_a_failed_job_says_what_happened_and_what_to_do(
+    code: str, detail: str, words: str, house: House, client: TestClient
+) -> None:
+    job = house.submit().id
+    house.queue.claim()
+    house.queue.fail(job, code, detail)
+    status = client.get(f"/api/jobs/{job}").json()
+    assert status["state"] == "failed"
+    assert words in status["words"]["error"]
+    assert status["words"]["next"]
+
+
+def test_a_job_that_is_tried_again_says_why(house: House, client: TestClient) -> None:
+    job = house.submit().id
+    house.queue.claim()
+    house.queue.requeue(job, "engine_lost", "signal 9")
+    words = client.get(f"/api/jobs/{job}").json()["words"]
+    assert words["notice"] == "The engine stopped unexpectedly. This picture is being tried again."
+    assert words["error"] == ""
+
+
+def test_a_waiting_job_can_be_stopped(house: House, client: TestClient) -> None:
+    job = house.submit().id
+    assert client.post(f"/api/jobs/{job}/stop").json()["state"] == "cancelled"
+    assert client.get(f"/api/jobs/{job}/preview").status_code == 404
+
+
+def test_the_stored_file_itself_is_served_and_may_be_kept_for_ever(house: House, client: TestClient) -> None:
+    picture = house.picture(seed=77)
+    view = client.get(f"/api/pictures/{picture}").json()
+    answer = client.get(view["picture"])
+    assert answer.content == house.library.picture_path(picture).read_bytes()
+    assert answer.headers["content-type"] == "image/png"
+    assert "immutable" in answer.headers["cache-control"]
+    assert 'filename="darkroom-000001-77.png"' in answer.headers["content-disposition"]
+    thumbnail = client.get(view["thumbnail"])
+    assert "immutable" in thumbnail.headers["cache-control"]
+    with Image.open(io.BytesIO(thumbnail.content)) as small:
+        assert thumbnail.headers["content-type"] == f"image/{(small.format or '').lower()}"
+
+
+def test_the_history_comes_in_pages_newest_first(house: House, client: TestClient) -> None:
+    ids = [house.picture(prompt=f"picture {number}") for number in range(5)]
+    seen, before = [], ""
+    while True:
+        page = client.get(f"/api/history?limit=2{before}").json()
+        seen += [picture["id"] for picture in page["pictures"]]
+        if page["next"] is None:
+            break
+        before = f"&before={page['next']}"
+    assert seen == ids[::-1]
+
+
+def test_the_history_is_searched_by_words_of_the_prompt(house: House, client: TestClient) -> None:
+    house.picture(prompt="a red barn")
+    wanted = house.picture(prompt="月亮 100% <script>alert(1)</script>")
+    for words in ("月亮", "100%", "<script>", "ALERT 月"):
+        found = client.get("/api/history", params={"q": words}).json()["pictures"]
+        assert [picture["id"] for picture in found] == [wanted], words
+    assert client.get("/api/history", params={"q": "' OR 1=1 --"}).json()["pictures"] == []
+
+
+def test_the_request_that_ran_is_shown_whole(house: House, client: TestClient) -> None:
+    picture = house.picture(prompt="<b>bold</b>", negative_prompt="fog", cfg_scale=2.0)
+    view = client.get(f"/api/pictures/{picture}?lang=zh").json()
+    assert view["request"] == house.library.get(picture).request.model_dump(mode="json")
+    assert ["反向提示词", "fog"] in view["rows"]
+    assert view["title"] == "图片 1：<b>bold</b>"
+
+
+@pytest.mark.parametrize("number", NONSENSE)
+@pytest.mark.parametrize(
+    "path", ["/api/jobs/{}", "/api/jobs/{}/preview", "/pictures/{}", "/thumbs/{}", "/api/pictures/{}"]
+)
+def test_a_number_that_is_none_is_refused_in_words(path: str, number: str, empty_client: TestClient) -> None:
+    answer = empty_client.get(path.format(number))
+    assert answer.status_code in (404, 422)
+    assert "Traceback" not in answer.text
+
+
+@pytest.mark.parametrize("path", ["/api/jobs/5", "/pictures/5", "/thumbs/5", "/api/pictures/9223372036854775807"])
+def test_what_does_not_exist_is_said_in_words(path: str, empty_client: TestClient) -> None:
+    answer = empty_client.get(path, headers={"accept-language": "zh"})
+    assert answer.status_code == 404
+    assert "不存在" in answer.json()["words"]
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["limit=0", "limit=101", "limit=x", "before=0", "before=" + "9" * 30, "q=" + "x" * 1001, "q=%00", "q=" + "y" * 300],
+)
+def test_a_page_that_cannot_be_is_refused(query: str, empty_client: TestClient) -> None:
+    answer = empty_client.get(f"/api/history?{query}")
+    assert answer.status_code == 422
+    assert answer.json()["words"]
+
+
+def test_a_picture_whose_file_was_taken_away_is_not_found(house: House, client: TestClient) -> None:
+    picture = house.picture()
+    Path(house.library.picture_path(picture)).unlink()
+    assert client.get(f"/pictures/{picture}").status_code == 404
+
+
+def test_health_names_the_version(client: TestClient) -> None:
+    assert client.get("/health").json()["status"] == "ok"
+
+
+def test_the_mark_is_drawn_by_us(client: TestClient) -> None:
+    assert client.get("/favicon.ico").text.startswith("<svg")

@@ -1,0 +1,78 @@
+"""Starting and ending app.py, as a person or a service manager sees it."""
+
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from darkroom.errors import InvalidConfig
+from darkroom.web.serve import address_of, listening_socket
+from tests.browser.server import DarkroomServer
+
+MOST_AT_REST = 250 * 1024  # KiB
+
+
+@pytest.fixture
+def taken() -> Iterator[int]:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        yield other.getsockname()[1]
+
+
+def start(root: Path, folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "app.py", "--config", str(folder / "config.yaml"), *arguments]
+    return subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=60)
+
+
+def test_a_taken_port_is_one_line_that_says_what_to_do(root: Path, tmp_path: Path, taken: int) -> None:
+    run = start(root, tmp_path, "--port", str(taken))
+    assert run.returncode == 2
+    assert run.stdout == ""
+    assert len(run.stderr.splitlines()) == 1
+    assert f"port is {taken}, which another program uses" in run.stderr
+    assert "--port" in run.stderr
+
+
+def test_a_wrong_setting_is_one_line_that_names_it(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("server: {port: many}\n", encoding="utf-8")
+    run = start(root, tmp_path)
+    assert run.returncode == 2
+    assert len(run.stderr.splitlines()) == 1
+    assert "server.port is many" in run.stderr
+
+
+@pytest.mark.parametrize(
+    ("host", "port"), [("127.0.0.1", 70_000), ("127.0.0.1", -1), ("203.0.113.7", 0), ("no such host", 0)]
+)
+def test_an_address_that_cannot_be_had_is_named(host: str, port: int) -> None:
+    with pytest.raises(InvalidConfig) as caught:
+        listening_socket(host, port)
+    assert {problem.field for problem in caught.value.problems} <= {"host", "port"}
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
+def test_the_address_shown_can_be_opened_on_this_machine(host: str) -> None:
+    with listening_socket(host, 0) as listener:
+        assert address_of(listener) == f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_server_at_rest_is_small_without_torch_and_ends_cleanly(root: Path, tmp_path: Path) -> None:
+    server = DarkroomServer(root, tmp_path)
+    server.start()
+    try:
+        process = Path("/proc") / str(server.process_id)
+        status = dict(line.split(":", 1) for line in (process / "status").read_text().splitlines())
+        assert int(status["VmRSS"].split()[0]) < MOST_AT_REST
+        assert not server.loaded_torch
+        lock_refusal = start(root, tmp_path, "--port", "0")
+        assert lock_refusal.returncode == 2
+        assert len(lock_refusal.stderr.splitlines()) == 1
+    finally:
+        server.close()
+    assert server.exit_code == 0
+    assert server.lines == [f"Darkroom is ready: {server.address}"]
