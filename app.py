@@ -13,11 +13,10 @@ def main() -> int:
     parser.add_argument("--config", type=Path, default=Path(__file__).with_name("config.yaml"), help="settings file")
     parser.add_argument("--host", help="address to listen on, instead of the one in the settings")
     parser.add_argument("--port", type=int, help="port to listen on, instead of the one in the settings")
-    arguments = parser.parse_args()
     from darkroom.errors import DarkroomError
 
     try:
-        run(arguments.config, arguments.host, arguments.port)
+        run(**vars(parser.parse_args()))
     except DarkroomError as error:
         sys.stderr.write(f"Darkroom cannot start: {error}\n")
         return 2
@@ -30,15 +29,16 @@ def run(config: Path, host: str | None, port: int | None) -> None:
     from darkroom.history.database import Database, sqlite_url
     from darkroom.history.library import Library
     from darkroom.history.lock import FolderLock
-    from darkroom.jobs.messages import EngineOptions
-    from darkroom.jobs.process_engine import ProcessEngine
+    from darkroom.jobs.process_engine import ProcessEngine, options_of
     from darkroom.jobs.queue import JobQueue
     from darkroom.jobs.supervisor import Supervisor
+    from darkroom.logs import start_logging
     from darkroom.web.serve import listening_socket, serve
     from darkroom.web.server import create_app
 
     settings = load_settings(config)
-    history, engine, server = settings.folders.history, settings.engine, settings.server
+    start_logging("server", settings.logging.level)
+    history, server = settings.folders.history, settings.server
     listener = listening_socket(host or server.host, server.port if port is None else port)
     lock = FolderLock(history)
     lock.acquire()
@@ -46,8 +46,8 @@ def run(config: Path, host: str | None, port: int | None) -> None:
     database.open()
     queue, library = JobQueue(database), Library(database, history)
     library.sweep()
-    options = EngineOptions(models=settings.folders.models, device=engine.device, threads=engine.threads)
-    supervisor = Supervisor(queue, library, partial(ProcessEngine, engine_main, options), engine.idle_minutes * 60)
+    start_engine = partial(ProcessEngine, engine_main, options_of(settings))
+    supervisor = Supervisor(queue, library, start_engine, settings.engine.idle_minutes * 60)
     supervisor.start()
     try:
         serve(create_app(settings, queue, library, supervisor), listener)

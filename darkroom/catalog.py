@@ -5,9 +5,22 @@ Must not know: tensors, devices, or how a model is run.
 
 from dataclasses import dataclass
 from pathlib import PurePosixPath
+from typing import Literal, get_args
 
 from darkroom.errors import InvalidRequest, NotFound, Problem
 from darkroom.request import GenerationRequest
+
+PresetName = Literal["fast", "standard", "fine"]
+PRESET_NAMES: tuple[PresetName, ...] = get_args(PresetName)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preset:
+    """A choice between speed and detail, made with one click. Whoever runs Darkroom may set others in the settings."""
+
+    name: PresetName
+    steps: int
+    guidance: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +38,10 @@ class ModelFiles:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelEntry:
-    """One model. Sizes are pixels; `prompt_tokens` is how much of a prompt the second text encoder reads."""
+    """One model. Sizes are pixels; `prompt_tokens` is how much of a prompt the second text encoder reads.
+
+    The preset "standard" is what the form begins with: `default_steps` and `default_guidance`.
+    """
 
     name: str
     title: str
@@ -39,6 +55,7 @@ class ModelEntry:
     default_steps: int
     default_guidance: float
     prompt_tokens: int
+    presets: tuple[Preset, ...]
 
     def check(self, request: GenerationRequest) -> None:
         """Raise InvalidRequest where this model allows less than `GenerationRequest` does."""
@@ -72,6 +89,11 @@ DEMO = ModelEntry(
     default_steps=8,
     default_guidance=3.5,
     prompt_tokens=96,
+    presets=(
+        Preset(name="fast", steps=4, guidance=3.5),
+        Preset(name="standard", steps=8, guidance=3.5),
+        Preset(name="fine", steps=20, guidance=3.5),
+    ),
 )
 
 MODELS: tuple[ModelEntry, ...] = (DEMO,)

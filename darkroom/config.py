@@ -5,18 +5,62 @@ An unknown key or a wrong value stops the start with one line. Must not know: wh
 
 import difflib
 import os
+import re
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, YamlConfigSettingsSource
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WrapValidator
+from pydantic import ValidatorFunctionWrapHandler as Handler
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    YamlConfigSettingsSource,
+)
 
+from darkroom.catalog import MODELS, PRESET_NAMES
 from darkroom.errors import InvalidConfig, Problem, shown
-from darkroom.request import problems_of
+from darkroom.request import GenerationRequest, problems_of
 
 VARIABLE_PREFIX = "DARKROOM_"
+HOST_NAME = re.compile(r"[\w-]{1,63}(\.[\w-]{1,63}){0,8}")
+
+
+def _true_or_false(value: object, read: Handler) -> bool:
+    try:
+        return bool(read(value))
+    except ValidationError as error:
+        raise ValueError("true or false") from error
+
+
+def _one_of(names: tuple[str, ...]) -> AfterValidator:
+    def check(name: str) -> str:
+        if name not in names:
+            raise ValueError(f"one of {', '.join(names)}")
+        return name
+
+    return AfterValidator(check)
+
+
+Switch = Annotated[bool, WrapValidator(_true_or_false)]
+
+
+def _names(value: object) -> object:
+    """A variable holds them with commas between."""
+    return [name.strip() for name in value.split(",") if name.strip()] if isinstance(value, str) else value
+
+
+def _is_host_name(name: str) -> str:
+    if not HOST_NAME.fullmatch(name):
+        raise ValueError("names such as studio.example.org, without http:// and port")
+    return name
+
+
+HostNames = Annotated[tuple[Annotated[str, AfterValidator(_is_host_name)], ...], NoDecode, BeforeValidator(_names)]
 
 
 class _Section(BaseModel):
@@ -24,10 +68,11 @@ class _Section(BaseModel):
 
 
 class ServerSettings(_Section):
-    """Where the page is served."""
+    """Where the page is served. `names` are host names it answers to, beside IP addresses and this machine's own."""
 
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=1, le=65535)] = 6006
+    names: HostNames = ()
 
 
 class FolderSettings(_Section):
@@ -45,6 +90,70 @@ class EngineSettings(_Section):
     idle_minutes: Annotated[float, Field(ge=0, le=10_080)] = 10
 
 
+class MemorySettings(_Section):
+    """How the engine asks for memory on the graphics card."""
+
+    expandable_segments: Switch = True
+
+
+class OffloadSettings(_Section):
+    """Whether a model's parts are on the graphics card only while they work."""
+
+    enabled: Switch = True
+
+
+class LoggingSettings(_Section):
+    """What the terminal says."""
+
+    level: Annotated[str, _one_of(("debug", "info", "warning", "error"))] = "info"
+
+
+_RANGES: Mapping[str, Any] = GenerationRequest.model_json_schema()["properties"]
+
+
+class PresetSettings(_Section):
+    """What one preset puts into the form, within what a request allows."""
+
+    steps: Annotated[int, Field(ge=_RANGES["steps"]["minimum"], le=_RANGES["steps"]["maximum"])]
+    guidance: Annotated[
+        float, Field(ge=_RANGES["guidance"]["minimum"], le=_RANGES["guidance"]["maximum"], allow_inf_nan=False)
+    ]
+
+
+def _catalog_presets() -> dict[str, dict[str, dict[str, int | float]]]:
+    return {
+        model.name: {each.name: {"steps": each.steps, "guidance": each.guidance} for each in model.presets}
+        for model in MODELS
+    }
+
+
+def _default_presets() -> dict[str, dict[str, PresetSettings]]:
+    return {
+        model: {name: PresetSettings.model_validate(values) for name, values in presets.items()}
+        for model, presets in _catalog_presets().items()
+    }
+
+
+def _over_the_catalogs(presets: object) -> object:
+    """What is not set keeps the catalogue's figure."""
+    return _merged(_catalog_presets(), presets)
+
+
+def _merged(below: object, above: object) -> object:
+    if not (isinstance(below, Mapping) and isinstance(above, Mapping)):
+        return above
+    return {**below, **{key: _merged(below.get(key), value) for key, value in above.items()}}
+
+
+Presets = Annotated[
+    dict[
+        Annotated[str, _one_of(tuple(model.name for model in MODELS))],
+        dict[Annotated[str, _one_of(PRESET_NAMES)], PresetSettings],
+    ],
+    BeforeValidator(_over_the_catalogs),
+]
+
+
 class Settings(BaseSettings):
     """All settings. `database_url` empty means SQLite, in the history folder."""
 
@@ -59,6 +168,11 @@ class Settings(BaseSettings):
     server: ServerSettings = ServerSettings()
     folders: FolderSettings = FolderSettings()
     engine: EngineSettings = EngineSettings()
+    memory_management: MemorySettings = MemorySettings()
+    offload: OffloadSettings = OffloadSettings()
+    keep_in_vram: Switch = False
+    presets: Presets = Field(default_factory=_default_presets)
+    logging: LoggingSettings = LoggingSettings()
     language: Literal["auto", "en", "zh"] = "auto"
     database_url: str = ""
 
@@ -85,10 +199,15 @@ def load_settings(path: Path) -> Settings:
     try:
         settings = _SettingsOfFile()
     except ValidationError as error:
-        raise InvalidConfig(*problems_of(error)) from error
+        raise InvalidConfig(*(_of_a_key(problem) for problem in problems_of(error))) from error
     base = path.resolve().parent
     folders = FolderSettings(models=base / settings.folders.models, history=base / settings.folders.history)
     return settings.model_copy(update={"folders": folders})
+
+
+def _of_a_key(problem: Problem) -> Problem:
+    """pydantic marks a problem with a key itself; to a person, the key is the field."""
+    return replace(problem, field=problem.field.removesuffix(".[key]"))
 
 
 def defaults() -> dict[str, Any]:

@@ -3,8 +3,9 @@
 DarkroomError
 ├── InvalidRequest      a value in a form, an HTTP body or a dropped picture is not allowed
 ├── InvalidConfig       a key or value in config.yaml or a DARKROOM_ variable is not allowed
-├── NotFound            a job, picture or model with that name does not exist
+├── NotFound            a job, picture, model or style with that name does not exist
 ├── HistoryUnusable     the history cannot be read or written, is from a newer version, or is in use
+├── StylesUnusable      the file of styles holds something that is not a style
 ├── ModelUnusable       weights are missing, damaged or of a kind this version cannot run
 └── EngineLost          the engine process ended, or stopped answering, while it was needed
 
@@ -62,7 +63,7 @@ class InvalidConfig(DarkroomError):
 
 
 class NotFound(DarkroomError):
-    """`kind` is "job", "picture" or "model"."""
+    """`kind` is "job", "picture", "model" or "style"."""
 
     code = "not_found"
 
@@ -96,6 +97,21 @@ class HistoryUnusable(DarkroomError):
     @property
     def details(self) -> Mapping[str, str]:
         return {"reason": self.reason, "where": self.where}
+
+
+class StylesUnusable(DarkroomError):
+    """`file` is the file's name; `problem` says in English what is wrong and where."""
+
+    code = "styles_unusable"
+
+    def __init__(self, file: str, problem: str) -> None:
+        self.file = file
+        self.problem = problem
+        super().__init__(f"The styles in {file} cannot be used: {problem}.")
+
+    @property
+    def details(self) -> Mapping[str, str]:
+        return {"file": self.file, "problem": self.problem}
 
 
 class ModelUnusable(DarkroomError):

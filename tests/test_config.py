@@ -22,6 +22,13 @@ def flat(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]
             yield above + key, value
 
 
+def written(default: object) -> str:
+    """As the file and the documentation write it."""
+    if isinstance(default, bool):
+        return str(default).lower()
+    return f"{default:g}" if isinstance(default, float) else str(default) or "empty"
+
+
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     return tmp_path / "config.yaml"
@@ -50,7 +57,7 @@ def test_the_documentation_lists_every_key_with_its_default_and_variable(root: P
     rows = [row.groupdict() for row in map(TABLE_ROW.match, lines) if row]
     documented = [(row["key"], row["default"].strip("` "), row["variable"]) for row in rows]
     expected = [
-        (key, f"{default:g}" if isinstance(default, float) else str(default) or "empty")
+        (key, written(default))
         for key, default in flat(defaults())
     ]
     assert documented == [(*pair, variable) for pair, variable in zip(expected, variables(), strict=True)]
@@ -98,6 +105,24 @@ def test_relative_folders_start_at_the_file_and_absolute_ones_stay(file: Path, t
         ("engine: {idle_minutes: .nan}", "engine.idle_minutes is nan; allowed: "),
         ("engine: {threads: -1}", "engine.threads is -1; allowed: at least 0"),
         ("language: fr", "language is fr; allowed: "),
+        ("logging: {level: loud}", "logging.level is loud; allowed: one of debug, info, warning, error"),
+        ("keep_in_vram: maybe", "keep_in_vram is maybe; allowed: true or false"),
+        ("keep_in_vram: 2", "keep_in_vram is 2; allowed: true or false"),
+        ("offload: {enabled: [1]}", "offload.enabled is [1]; allowed: true or false"),
+        ("offload: {enable: true}", "offload.enable is True; allowed: no such field"),
+        ("memory_management: {expandable_segments: some}", "memory_management.expandable_segments is some; allowed: "),
+        ("presets: {dmo: {fast: {steps: 4}}}", "presets.dmo is dmo; allowed: one of demo"),
+        ("presets: {demo: {quick: {}}}", "presets.demo.quick is quick; allowed: one of fast, standard, fine"),
+        ("presets: {demo: {fast: {step: 4}}}", "presets.demo.fast.step is 4; allowed: no such field"),
+        ("presets: {demo: {fast: {steps: 0}}}", "presets.demo.fast.steps is 0; allowed: at least 1"),
+        ("presets: {demo: {fast: {steps: 101}}}", "presets.demo.fast.steps is 101; allowed: at most 100"),
+        ("presets: {demo: {fast: {steps: 4.5}}}", "presets.demo.fast.steps is 4.5; allowed: a whole number"),
+        ("presets: {demo: {fine: {guidance: 31}}}", "presets.demo.fine.guidance is 31; allowed: at most 30"),
+        ("presets: {demo: {fine: {guidance: .nan}}}", "presets.demo.fine.guidance is nan; allowed: "),
+        ("presets: {demo: {fast: 4}}", "presets.demo.fast is 4; allowed: "),
+        ("presets: {demo: 4}", "presets.demo is 4; allowed: "),
+        ("presets: {5: 4}", "presets.5 is 5; allowed: "),
+        ("presets: 4", "presets is 4; allowed: "),
         ("server: 5", "server is 5; allowed: "),
         ("server: [", "config.yaml is "),
         ("- server", "config.yaml is "),

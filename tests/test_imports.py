@@ -15,7 +15,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 FILES = (ROOT / "app.py", *sorted((ROOT / "darkroom").rglob("*.py")))
 ONLY_IN_ENGINE = {"torch", "torchvision", "diffsynth", "transformers", "safetensors", "modelscope"}
-BASE = tuple(f"darkroom.{name}" for name in ("errors", "request", "catalog", "shapes", "planner", "config"))
+BASE = tuple(f"darkroom.{name}" for name in ("errors", "request", "catalog", "shapes", "planner", "config", "logs"))
 
 # Each room, the narrowest name first, with what of ours it may import besides itself and the package's version.
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
@@ -31,7 +31,8 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "darkroom.catalog": ("darkroom.errors", "darkroom.request"),
     "darkroom.shapes": ("darkroom.errors", "darkroom.request", "darkroom.catalog"),
     "darkroom.planner": ("darkroom.errors", "darkroom.request", "darkroom.catalog"),
-    "darkroom.config": ("darkroom.errors", "darkroom.request"),
+    "darkroom.config": ("darkroom.errors", "darkroom.request", "darkroom.catalog"),
+    "darkroom.logs": (),
     "darkroom.errors": (),
 }
 
@@ -91,6 +92,8 @@ def test_arrows_only_go_down() -> None:
         ("darkroom.jobs.messages", "darkroom.history.library"),
         ("darkroom.jobs.supervisor", "darkroom.web.server"),
         ("darkroom.request", "darkroom.config"),
+        ("darkroom.prompts.styles", "darkroom.history.library"),
+        ("darkroom.history.library", "darkroom.prompts.styles"),
         ("darkroom.errors", "darkroom.request"),
         ("darkroom.config", "app"),
         ("darkroom.prompts.styles", "darkroom.web.server"),

@@ -28,6 +28,7 @@ class LoadedModel:
 
     def __init__(self, options: EngineOptions) -> None:
         self._folder = options.models
+        self._keep_on_card = options.keep_on_card
         self._device = choose_device(options.device)
         if options.threads:
             torch.set_num_threads(options.threads)
@@ -45,7 +46,9 @@ class LoadedModel:
         """Raises what `load_pipeline` and `make_picture` raise; the next call works all the same."""
         if self._pipeline is None or self._pipeline.model != model:
             self.unload()
-            self._pipeline = load_pipeline(model, self._folder, self._device, watcher)
+            self._pipeline = load_pipeline(
+                model, self._folder, self._device, watcher, keep_on_card=self._keep_on_card
+            )
         return make_picture(self._pipeline, request, watcher)
 
     def unload(self) -> None:

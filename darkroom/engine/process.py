@@ -35,6 +35,7 @@ from darkroom.jobs.messages import (
     Stopped,
     Unload,
 )
+from darkroom.logs import start_logging
 
 if TYPE_CHECKING:
     from darkroom.engine.flux import MadePicture
@@ -42,21 +43,22 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("darkroom.engine")
 
-# Before torch and its companions are imported: nothing is asked of any hub, memory on the card does not fragment, and
-# idle threads sleep instead of spinning (with other programs on the cores, spinning made a step up to 20 times slower).
+# Before torch and its companions are imported: nothing is asked of any hub, and idle threads sleep instead of spinning
+# (with other programs on the cores, spinning made a step up to 20 times slower).
 ENVIRONMENT = {
     "OMP_WAIT_POLICY": "passive",
     "DIFFSYNTH_SKIP_DOWNLOAD": "True",
     "HF_HUB_OFFLINE": "1",
     "TOKENIZERS_PARALLELISM": "false",
-    "PYTORCH_ALLOC_CONF": "expandable_segments:True",
 }
+# Memory on the card does not fragment, where the driver can do it.
+EXPANDABLE_SEGMENTS = {"PYTORCH_ALLOC_CONF": "expandable_segments:True"}
 NICENESS = 5
 
 
 def serve(connection: "Connection[Event, Command]", options: EngineOptions) -> None:
     """Answer commands until Quit. Ends at once, in the middle of anything, when the server is gone."""
-    _prepare_process()
+    _prepare_process(options)
     inbox = Inbox(connection)
     from darkroom.engine.model import LoadedModel
 
@@ -155,12 +157,17 @@ class _Teller(Watcher):
             raise StopAsked
 
 
-def _prepare_process() -> None:
+def environment_of(options: EngineOptions) -> dict[str, str]:
+    """The variables to set, where the person who started Darkroom has not set them."""
+    return ENVIRONMENT | (EXPANDABLE_SEGMENTS if options.expandable_segments else {})
+
+
+def _prepare_process(options: EngineOptions) -> None:
     faulthandler.enable()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s engine %(levelname)s %(message)s")
+    start_logging("engine", options.log_level)
     # Ctrl-C reaches the whole terminal; the server decides when the engine ends.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    for name, value in ENVIRONMENT.items():
+    for name, value in environment_of(options).items():
         os.environ.setdefault(name, value)
     try:
         getpass.getuser()

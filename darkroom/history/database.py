@@ -1,9 +1,11 @@
 """The database: opening it, bringing its tables up to date, and transactions. Must not know: what the rows mean."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from sqlite3 import Connection as SqliteConnection
+from sqlite3 import OperationalError
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import DatabaseError
@@ -81,11 +83,11 @@ def _create_engine(url: URL, *, poolclass: type[Pool] | None = None, foreign_key
         connection.isolation_level = None  # the driver's own BEGIN comes too late and is never IMMEDIATE
         for pragma in (
             f"busy_timeout = {BUSY_MS}",
-            "journal_mode = WAL",
             "synchronous = NORMAL",
             f"foreign_keys = {'ON' if foreign_keys else 'OFF'}",
         ):
             connection.execute(f"PRAGMA {pragma}").close()
+        _write_ahead(connection)
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
@@ -98,3 +100,16 @@ def _create_engine(url: URL, *, poolclass: type[Pool] | None = None, foreign_key
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     return engine
+
+
+def _write_ahead(connection: SqliteConnection) -> None:
+    """The one change for which SQLite does not wait itself when another connection makes it in the same moment."""
+    patience = time.monotonic() + BUSY_MS / 1000
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL").close()
+            return
+        except OperationalError:
+            if time.monotonic() > patience:
+                raise
+            time.sleep(0.01)

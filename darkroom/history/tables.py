@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from sqlalchemy import JSON, BigInteger, DateTime, Dialect, ForeignKey, MetaData, Text
+from sqlalchemy import JSON, BigInteger, DateTime, Dialect, ForeignKey, Index, MetaData, Text, and_, false, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 from sqlalchemy.types import TypeDecorator
 
@@ -78,6 +78,7 @@ class JobRow(Base):
     attempts: Mapped[int] = mapped_column(default=0)
     error_code: Mapped[str | None]
     error_detail: Mapped[str | None]
+    group_id: Mapped[str | None] = mapped_column(index=True)
 
     picture: Mapped["PictureRow | None"] = relationship(back_populates="job", lazy="joined")
 
@@ -105,5 +106,17 @@ class PictureRow(Base):
     seed: Mapped[int] = mapped_column(BigInteger)  # up to 2**32 - 1
     width: Mapped[int]
     height: Mapped[int]
+    starred: Mapped[bool] = mapped_column(server_default=false(), default=False)
+    deleted_at: Mapped[datetime | None]
+    negative_prompt: Mapped[str] = mapped_column(server_default=text("''"))
 
     job: Mapped[JobRow] = relationship(back_populates="picture")
+
+
+KEPT = PictureRow.deleted_at.is_(None)
+STARRED = and_(PictureRow.starred.is_(True), KEPT)
+TRASH = PictureRow.deleted_at.is_not(None)
+"""The lists of pictures. A query that says one of them in these words finds its rows through the index of it."""
+
+for name, condition in (("kept", KEPT), ("starred", STARRED), ("trash", TRASH)):
+    Index(f"ix_pictures_{name}", PictureRow.id, sqlite_where=condition, postgresql_where=condition)

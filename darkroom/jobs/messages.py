@@ -128,8 +128,14 @@ Event = Ready | Loading | Entered | Step | Done | Stopped | Failed | Memory
 
 @dataclass(frozen=True, kw_only=True)
 class EngineOptions:
-    """What an engine process needs to know. `device` is "auto", "cpu" or "cuda"; `threads` 0 means all cores."""
+    """What an engine process needs to know. `device` is "auto", "cpu" or "cuda"; `threads` 0 means all cores.
+
+    With `keep_on_card` a model that has come to the card stays there until the process or the model goes.
+    """
 
     models: Path
     device: str
     threads: int
+    expandable_segments: bool
+    keep_on_card: bool
+    log_level: str

@@ -9,12 +9,25 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any
 
+from darkroom.config import Settings
 from darkroom.errors import EngineLost
 from darkroom.jobs.messages import Command, EngineOptions, Event, Quit
 
 SECONDS_TO_QUIT = 2.0
 
 Serve = Callable[[Any, EngineOptions], None]
+
+
+def options_of(settings: Settings) -> EngineOptions:
+    """What the settings say to an engine."""
+    return EngineOptions(
+        models=settings.folders.models,
+        device=settings.engine.device,
+        threads=settings.engine.threads,
+        expandable_segments=settings.memory_management.expandable_segments,
+        keep_on_card=settings.keep_in_vram or not settings.offload.enabled,
+        log_level=settings.logging.level,
+    )
 
 
 class ProcessEngine:

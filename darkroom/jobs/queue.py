@@ -3,7 +3,7 @@
 Must not know: engines, threads, or files.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,7 +20,7 @@ __all__ = ["Job", "JobQueue", "State"]
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """One accepted request and how far it came. Times are in UTC.
+    """One accepted request and how far it came. Times are in UTC. Jobs submitted together have the same `group`.
 
     `error_code` says why it failed or, while it is waiting or running, why an earlier attempt did.
     """
@@ -35,6 +35,7 @@ class Job:
     error_code: str | None
     error_detail: str | None
     picture: int | None
+    group: str | None
 
 
 class JobQueue:
@@ -48,11 +49,17 @@ class JobQueue:
 
     def submit(self, request: GenerationRequest) -> Job:
         """When this returns, the job cannot be lost."""
-        with self._database.writing(durable=True) as session:
-            row = JobRow(state="waiting", request=request.model_dump(mode="json"), created_at=_now())
-            session.add(row)
-            session.flush()
-            return _job(row)
+        return self._submit([request], None)[0]
+
+    def submit_many(self, requests: Sequence[GenerationRequest], group: str) -> tuple[Job, ...]:
+        """Several pictures asked for at once, in their order: all of them are jobs, or none is."""
+        return self._submit(requests, group)
+
+    def of_group(self, group: str) -> tuple[Job, ...]:
+        """The jobs that were submitted together, in their order."""
+        with self._database.reading() as session:
+            query = select(JobRow).where(JobRow.group_id == group).order_by(JobRow.id)
+            return tuple(_job(row) for row in session.scalars(query))
 
     def get(self, id: int) -> Job:
         """Raises NotFound."""
@@ -138,6 +145,17 @@ class JobQueue:
                     row.finished_at = row.picture.created_at
                     row.error_code = row.error_detail = None
 
+    def _submit(self, requests: Sequence[GenerationRequest], group: str | None) -> tuple[Job, ...]:
+        now = _now()
+        rows = [
+            JobRow(state="waiting", request=request.model_dump(mode="json"), created_at=now, group_id=group)
+            for request in requests
+        ]
+        with self._database.writing(durable=True) as session:
+            session.add_all(rows)
+            session.flush()
+            return tuple(_job(row) for row in rows)
+
     @contextmanager
     def _changing(self, id: int) -> Iterator[JobRow]:
         with self._database.writing(durable=True) as session:
@@ -169,4 +187,5 @@ def _job(row: JobRow) -> Job:
         error_code=row.error_code,
         error_detail=row.error_detail,
         picture=None if row.picture is None else row.picture.id,
+        group=row.group_id,
     )

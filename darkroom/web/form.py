@@ -11,6 +11,7 @@ from darkroom.errors import InvalidRequest, NotFound, Problem, shown
 from darkroom.request import LARGEST_SEED, RANDOM_SEED, GenerationRequest, parse_request, random_seed
 
 FIELDS = tuple(GenerationRequest.model_fields)
+COUNT = "count"
 
 
 @dataclass(frozen=True, kw_only=True)

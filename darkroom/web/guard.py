@@ -19,6 +19,9 @@ HARMLESS_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 # server was started anew. The others read files, fetch addresses, take uploads, run editors or store recordings.
 OPEN_BELOW_GRADIO_API = re.compile(r"/gradio_api/(run/predict|app_id)")
 SHUT_ELSEWHERE = re.compile(r"/(monitoring|login|logout|svelte|pwa_icon|docs|redoc|openapi\.json|runs)(/.*)?")
+UNKNOWN_NAME = (
+    "Darkroom does not answer to this name. Open it by its IP address, or add the name to server.names in config.yaml."
+)
 DOTS = re.compile(r"(^|/)\.\.(/|$)")
 
 
@@ -41,9 +44,7 @@ class Guard:
     def _refusal(self, method: str, path: str, headers: Headers) -> PlainTextResponse | None:
         host = headers.get("host", "")
         if len(headers.getlist("host")) != 1 or not is_known_host(host, self._names):
-            return PlainTextResponse(
-                "Darkroom does not answer to this name. Open it by its IP address.", status_code=421
-            )
+            return PlainTextResponse(UNKNOWN_NAME, status_code=421)
         if method not in HARMLESS_METHODS and not is_same_origin(headers, host):
             return PlainTextResponse("Darkroom answers only to its own page.", status_code=403)
         if is_shut(path):

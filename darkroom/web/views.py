@@ -1,17 +1,31 @@
-"""Jobs and pictures as the page's scripts see them: JSON values, words included.
-
-Must not know: routes or components.
-"""
+"""Jobs as the page's scripts see them: JSON values, words included. Must not know: routes or components."""
 
 from collections.abc import Mapping
 from math import ceil
 from typing import Any
 
-from darkroom.catalog import find_model
-from darkroom.errors import NotFound
-from darkroom.history.library import Picture
+from darkroom.jobs.queue import Job
 from darkroom.jobs.supervisor import JobStatus
 from darkroom.web.words import Words
+
+LONGEST_PROMPT_SHOWN = 200
+
+
+def waiting_view(job: Job, ahead: int, words: Words) -> dict[str, Any]:
+    """A job whose turn has not come, without asking anything more about it."""
+    status = JobStatus(
+        job=job,
+        activity="waiting",
+        part=None,
+        fraction=None,
+        step=0,
+        of=job.request.steps,
+        preview_number=0,
+        seconds_left=None,
+        notice=job.error_code,
+        ahead=ahead,
+    )
+    return job_view(status, words)
 
 
 def job_view(status: JobStatus, words: Words) -> dict[str, Any]:
@@ -33,7 +47,7 @@ def job_view(status: JobStatus, words: Words) -> dict[str, Any]:
         "error": job.error_code,
         "picture": job.picture,
         "seed": job.request.seed,
-        "prompt": job.request.prompt,
+        "prompt": job.request.prompt[:LONGEST_PROMPT_SHOWN],
         "width": job.request.width,
         "height": job.request.height,
         "words": {
@@ -44,55 +58,6 @@ def job_view(status: JobStatus, words: Words) -> dict[str, Any]:
             **_error(job.error_code, job.error_detail, words, failed=job.state == "failed"),
         },
     }
-
-
-def picture_view(picture: Picture, words: Words) -> dict[str, Any]:
-    """`rows` are what the detail view lists, in order, as pairs of words."""
-    request = picture.request
-    version = f"v={int(picture.created_at.timestamp() * 1000):x}"
-    return {
-        "id": picture.id,
-        "picture": f"/pictures/{picture.id}?{version}",
-        "thumbnail": f"/thumbs/{picture.id}?{version}",
-        "name": download_name(picture),
-        "title": words.say("history.picture", id=picture.id, prompt=request.prompt or words.say("history.no_prompt")),
-        "created_at": picture.created_at.isoformat(),
-        "request": request.model_dump(mode="json"),
-        "facts": dict(picture.facts),
-        "rows": _rows(picture, words),
-    }
-
-
-def download_name(picture: Picture) -> str:
-    return f"darkroom-{picture.id:06d}-{picture.request.seed}.png"
-
-
-def _rows(picture: Picture, words: Words) -> list[tuple[str, str]]:
-    request, facts = picture.request, picture.facts
-    rows = [
-        (words.say("fields.seed"), str(request.seed)),
-        (words.say("fields.steps"), str(request.steps)),
-        (words.say("fields.guidance"), f"{request.guidance:g}"),
-        (words.say("history.size"), words.say("history.size_value", width=request.width, height=request.height)),
-        (words.say("fields.cfg_scale"), f"{request.cfg_scale:g}"),
-        (words.say("fields.model"), model_title(request.model)),
-    ]
-    if request.negative_prompt:
-        rows.insert(0, (words.say("fields.negative_prompt"), request.negative_prompt))
-    seconds, device = facts.get("seconds"), facts.get("device")
-    if isinstance(seconds, int | float):
-        rows.append((words.say("history.seconds"), words.say("history.seconds_value", seconds=f"{seconds:.1f}")))
-    if device:
-        rows.append((words.say("history.device"), str(device)))
-    return rows
-
-
-def model_title(name: str) -> str:
-    """A picture may outlive its model."""
-    try:
-        return find_model(name).title
-    except NotFound:
-        return name
 
 
 def _progress(status: JobStatus) -> float | None:

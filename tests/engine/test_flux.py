@@ -1,5 +1,6 @@
 """From a request to pixels, with the shipped demo model on the CPU."""
 
+import gc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -146,6 +147,31 @@ def test_a_stop_while_loading_ends_the_loading() -> None:
 def test_a_missing_model_is_named(tmp_path: Path) -> None:
     with pytest.raises(ModelUnusable, match=r"demo/text_encoder\.safetensors.*missing"):
         load_pipeline(DEMO, tmp_path, CPU, Watcher())
+
+
+def test_without_a_card_nothing_is_kept_on_it_and_the_pixels_are_the_same(pipeline: WatchedPipeline) -> None:
+    keeping = load_pipeline(DEMO, MODELS, CPU, Watcher(), keep_on_card=True)
+    pictures = [make_picture(each, request(), Watcher()).pixels for each in (pipeline, keeping, keeping)]
+    assert pictures[0] == pictures[1] == pictures[2]
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA card")
+def test_on_a_card_a_model_that_is_to_stay_is_there_once_and_makes_the_same_pixels() -> None:
+    card = torch.device("cuda")
+    visiting = make_picture(load_pipeline(DEMO, MODELS, card, Watcher()), request(), Watcher())
+    before = torch.cuda.memory_allocated()
+    pipeline = load_pipeline(DEMO, MODELS, card, Watcher(), keep_on_card=True)
+    with pytest.raises(StopAsked):
+        make_picture(pipeline, request(), Notes(stop_at="step 1 of 3"))
+    assert make_picture(pipeline, request(), Watcher()).pixels == visiting.pixels
+    assert make_picture(pipeline, request(), Watcher()).pixels == visiting.pixels
+    for part in ("text_encoder_1", "text_encoder_2", "dit", "vae_decoder"):
+        model = getattr(pipeline, part)
+        assert all(tensor.device.type == "cuda" for tensor in (*model.parameters(), *model.buffers()))
+    del pipeline, model
+    gc.collect()
+    assert torch.cuda.memory_allocated() <= before
 
 
 @pytest.mark.gpu

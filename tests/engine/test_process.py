@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from darkroom.catalog import DEMO
-from darkroom.engine.process import serve
+from darkroom.engine.process import environment_of, serve
 from darkroom.errors import EngineLost
 from darkroom.jobs.messages import (
     Done,
@@ -39,6 +39,17 @@ def run(job: int, *, steps: int = 2, prompt: str = "a green tent") -> Run:
     return Run(job=job, request=parse_request({**values, "steps": steps}), model=DEMO)
 
 
+def options(models: Path, *, threads: int, expandable_segments: bool = True) -> EngineOptions:
+    return EngineOptions(
+        models=models,
+        device="cpu",
+        threads=threads,
+        expandable_segments=expandable_segments,
+        keep_on_card=False,
+        log_level="info",
+    )
+
+
 def events_until(engine: ProcessEngine, *last: type[Event]) -> list[Event]:
     seen: list[Event] = []
     deadline = time.monotonic() + SECONDS_TO_ANSWER
@@ -53,7 +64,7 @@ def events_until(engine: ProcessEngine, *last: type[Event]) -> list[Event]:
 
 @pytest.fixture
 def engine() -> Iterator[ProcessEngine]:
-    process = ProcessEngine(serve, EngineOptions(models=MODELS, device="cpu", threads=2))
+    process = ProcessEngine(serve, options(MODELS, threads=2))
     yield process
     process.close()
 
@@ -90,7 +101,7 @@ def test_a_stop_for_another_job_is_ignored(engine: ProcessEngine) -> None:
 
 
 def test_a_missing_model_fails_the_job_in_words_and_the_process_lives(tmp_path: Path) -> None:
-    engine = ProcessEngine(serve, EngineOptions(models=tmp_path, device="cpu", threads=1))
+    engine = ProcessEngine(serve, options(tmp_path, threads=1))
     try:
         engine.send(run(1))
         failed = events_until(engine, Failed)[-1]
@@ -122,3 +133,10 @@ def test_closing_twice_is_safe_and_ends_the_process_in_the_middle_of_a_job(engin
     engine.close()
     with pytest.raises(ProcessLookupError):
         os.kill(engine.process_id or 0, 0)
+
+
+def test_the_allocator_is_told_to_expand_its_segments_only_where_the_settings_say_so() -> None:
+    told = environment_of(options(MODELS, threads=1))
+    assert told["PYTORCH_ALLOC_CONF"] == "expandable_segments:True"
+    not_told = environment_of(options(MODELS, threads=1, expandable_segments=False))
+    assert told.keys() - not_told.keys() == {"PYTORCH_ALLOC_CONF"}

@@ -1,20 +1,26 @@
 """Opening, migrating, and transactions."""
 
+import re
 import sqlite3
 import threading
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import create_engine, inspect, select, text
 from sqlalchemy.exc import IntegrityError
 
 from darkroom.errors import HistoryUnusable
+from darkroom.history import migrations
 from darkroom.history.database import Database, sqlite_url
+from darkroom.history.library import Library
 from darkroom.history.lock import FolderLock
 from darkroom.history.tables import Base, JobRow, PictureRow, UtcDateTime
+from darkroom.jobs.queue import JobQueue
 from tests.history.examples import request
 
 NOON = datetime(2026, 2, 3, 12, 0, 0, 123456, tzinfo=UTC)
@@ -24,7 +30,8 @@ def tables_of(path: Path) -> dict[str, str]:
     connection = sqlite3.connect(path)
     rows = connection.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL").fetchall()
     connection.close()
-    return {name: " ".join(sorted(sql.replace(",", " ").split())) for name, sql in rows if "alembic" not in name}
+    words = re.compile(r"\w+|[^\w\s,]")  # in any order: a column that came later stands at the end
+    return {name: " ".join(sorted(words.findall(sql))) for name, sql in rows if "alembic" not in name}
 
 
 def test_migrations_make_the_tables_of_the_models(database: Database, tmp_path: Path) -> None:
@@ -60,6 +67,33 @@ def test_an_empty_file_and_a_folder_that_is_not_there_become_a_database(tmp_path
             assert set(inspect(session.connection()).get_table_names()) >= {"jobs", "pictures"}
         database.close()
         assert (folder / "history.db").stat().st_size > 0
+
+
+def test_a_database_of_the_first_version_keeps_its_pictures(tmp_path: Path) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    old = create_engine(sqlite_url(tmp_path))
+    with old.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        for number, negative in ((1, "模糊, 100%"), (2, "")):
+            values = {"id": number, "at": NOON.isoformat(" "), "file": f"{number}.png"}
+            values["request"] = request(negative_prompt=negative).model_dump_json()
+            connection.execute(
+                text("INSERT INTO jobs VALUES (:id, 'done', :request, :at, :at, :at, 1, NULL, NULL)"), values
+            )
+            connection.execute(
+                text("INSERT INTO pictures VALUES (:id, :id, :at, :file, :request, '{}', 'a', 'demo', 42, 64, 64)"),
+                values,
+            )
+    old.dispose()
+    database = Database(sqlite_url(tmp_path))
+    database.open()
+    first, second = Library(database, tmp_path).page(order="oldest")
+    assert (first.request, first.starred, first.deleted_at) == (request(negative_prompt="模糊, 100%"), False, None)
+    assert Library(database, tmp_path).page(words="模糊") == (first,)
+    assert JobQueue(database).get(second.job).group is None
+    database.close()
 
 
 def test_a_database_of_a_newer_version_is_refused_and_left_alone(database: Database, tmp_path: Path) -> None:

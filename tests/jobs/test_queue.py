@@ -3,6 +3,7 @@
 import threading
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -46,6 +47,24 @@ def test_a_new_job_waits(queue: JobQueue) -> None:
     assert before <= job.created_at <= datetime.now(UTC)
     assert (job.state, job.attempts, job.started_at, job.finished_at) == ("waiting", 0, None, None)
     assert (job.error_code, job.error_detail, job.picture) == (None, None, None)
+
+
+def test_jobs_submitted_together_know_each_other_and_keep_their_order(queue: JobQueue) -> None:
+    alone = queue.submit(request())
+    jobs = queue.submit_many([request(seed=seed) for seed in (7, 8, 9)], "batch 1")
+    queue.submit_many([request()], "batch 2")
+    assert [job.request.seed for job in jobs] == [7, 8, 9]
+    assert [(job.group, job.state) for job in jobs] == [("batch 1", "waiting")] * 3
+    assert queue.of_group("batch 1") == jobs == tuple(queue.get(job.id) for job in jobs)
+    assert (alone.group, queue.of_group("batch 3"), queue.submit_many([], "batch 3")) == (None, (), ())
+    assert [job.id for job in queue.unfinished()] == [1, 2, 3, 4, 5]
+
+
+def test_of_jobs_submitted_together_all_are_jobs_or_none(queue: JobQueue) -> None:
+    broken: Any = None
+    with pytest.raises(AttributeError):
+        queue.submit_many([request(), broken], "batch")
+    assert queue.unfinished() == ()
 
 
 def test_the_oldest_waiting_job_is_claimed_first(queue: JobQueue) -> None:

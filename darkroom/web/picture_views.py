@@ -1,0 +1,111 @@
+"""Pictures as the page's scripts see them: JSON values, words included. Must not know: routes or components."""
+
+import re
+from typing import Any
+
+from darkroom.catalog import find_model
+from darkroom.errors import NotFound
+from darkroom.history.library import Picture
+from darkroom.web.words import Words
+
+LONGEST_TITLE = 120
+LONGEST_SLUG = 48
+NO_LETTERS = re.compile(r"[\W_]+")
+
+
+def tile_view(picture: Picture, words: Words) -> dict[str, Any]:
+    """As little as a thumbnail needs: a page of the history has many."""
+    return {
+        "id": picture.id,
+        "thumbnail": f"/thumbs/{picture.id}?{_version(picture)}",
+        "width": picture.width,
+        "height": picture.height,
+        "title": _title(picture, words),
+        "starred": picture.starred,
+        "seed": picture.request.seed,
+    }
+
+
+def picture_view(picture: Picture, words: Words, *, can_be_finer: bool = False) -> dict[str, Any]:
+    """`rows` are what the detail view lists, in order, as pairs of words."""
+    return {
+        **tile_view(picture, words),
+        "picture": f"/pictures/{picture.id}?{_version(picture)}",
+        "name": download_name(picture),
+        "created_at": picture.created_at.isoformat(),
+        "in_trash": picture.deleted_at is not None,
+        "request": picture.request.model_dump(mode="json"),
+        "facts": dict(picture.facts),
+        "took": _took(picture, words),
+        "rows": request_rows(picture.request.model_dump(), words) + _fact_rows(picture, words),
+        "can_be_finer": can_be_finer,
+    }
+
+
+def download_name(picture: Picture) -> str:
+    """Number, the prompt's first words, seed: sorts by number, and is found again by its words."""
+    slug = NO_LETTERS.sub("-", picture.request.prompt[: LONGEST_SLUG * 2]).strip("-").lower()
+    if len(slug) > LONGEST_SLUG:
+        slug = slug[:LONGEST_SLUG].rpartition("-")[0] or slug[:LONGEST_SLUG]
+    parts = ("darkroom", f"{picture.id:06d}", slug, str(picture.request.seed))
+    return "-".join(part for part in parts if part) + ".png"
+
+
+def request_rows(values: dict[str, Any], words: Words) -> list[tuple[str, str]]:
+    """A request's values, or some of them, as a person reads them. The prompt is shown elsewhere."""
+    rows: list[tuple[str, str]] = []
+    if values.get("negative_prompt"):
+        rows.append((words.say("fields.negative_prompt"), values["negative_prompt"]))
+    if "seed" in values:
+        rows.append((words.say("fields.seed"), str(values["seed"])))
+    if "steps" in values:
+        rows.append((words.say("fields.steps"), str(values["steps"])))
+    if "guidance" in values:
+        rows.append((words.say("fields.guidance"), f"{values['guidance']:g}"))
+    if "width" in values and "height" in values:
+        size = words.say("history.size_value", width=values["width"], height=values["height"])
+        rows.append((words.say("history.size"), size))
+    if "cfg_scale" in values:
+        rows.append((words.say("fields.cfg_scale"), f"{values['cfg_scale']:g}"))
+    if "model" in values:
+        rows.append((words.say("fields.model"), model_title(values["model"])))
+    return rows
+
+
+def model_title(name: str) -> str:
+    """A picture may outlive its model."""
+    try:
+        return find_model(name).title
+    except NotFound:
+        return name
+
+
+def _fact_rows(picture: Picture, words: Words) -> list[tuple[str, str]]:
+    facts = picture.facts
+    rows = [(words.say("history.seconds"), _took(picture, words))]
+    if isinstance(facts.get("peak_mib"), int | float):
+        rows.append((words.say("history.memory"), words.say("history.memory_value", mib=f"{facts['peak_mib']:,.0f}")))
+    for fact in ("device", "precision", "torch", "engine"):
+        if fact in facts:
+            rows.append((words.say(f"history.{fact}"), str(facts[fact])))
+    rows.append((words.say("history.file"), picture.file))
+    return [(name, value) for name, value in rows if value]
+
+
+def _took(picture: Picture, words: Words) -> str:
+    seconds = picture.facts.get("seconds")
+    if not isinstance(seconds, int | float):
+        return ""
+    return words.say("history.seconds_value", seconds=f"{seconds:.1f}")
+
+
+def _title(picture: Picture, words: Words) -> str:
+    prompt = " ".join(picture.request.prompt[: LONGEST_TITLE * 2].split())
+    if len(prompt) > LONGEST_TITLE:
+        prompt = prompt[:LONGEST_TITLE] + "…"
+    return words.say("history.picture", id=picture.id, prompt=prompt or words.say("history.no_prompt"))
+
+
+def _version(picture: Picture) -> str:
+    """The address carries the time the picture was made, so a new history never meets an old cache."""
+    return f"v={int(picture.created_at.timestamp() * 1000):x}"

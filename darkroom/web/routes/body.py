@@ -1,0 +1,53 @@
+"""What a program or the page sends: named values as JSON, or a file, and no more of it than there can be use for.
+
+Must not know: what the values mean.
+"""
+
+import json
+from typing import Annotated, Any
+
+from fastapi import Depends, Request
+
+from darkroom.errors import InvalidRequest, Problem, shown
+
+LARGEST_VALUES = 4 * 2**20
+AN_OBJECT = "a JSON object with values by name"
+
+
+async def read_body(request: Request, most: int) -> bytes:
+    """Raises InvalidRequest as soon as there is more than `most` bytes."""
+    body = bytearray()
+    async for piece in request.stream():
+        body += piece
+        if len(body) > most:
+            value = f"more than {most / 2**20:g} MiB"
+            raise InvalidRequest(Problem(field="body", value=value, allowed=f"at most {most / 2**20:g} MiB"))
+    return bytes(body)
+
+
+async def _read_values(request: Request) -> dict[str, Any]:
+    body = await read_body(request, LARGEST_VALUES)
+    try:
+        values = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        text = body[:200].decode("utf-8", "replace")
+        raise InvalidRequest(Problem(field="body", value=shown(text), allowed=AN_OBJECT)) from error
+    if not isinstance(values, dict):
+        raise InvalidRequest(Problem(field="body", value=_shown(values), allowed=AN_OBJECT))
+    return values
+
+
+Values = Annotated[dict[str, Any], Depends(_read_values)]
+
+
+def text_of(values: dict[str, Any], field: str) -> str:
+    """A value that must be text; missing is empty. Raises InvalidRequest."""
+    value = values.get(field, "")
+    if not isinstance(value, str):
+        raise InvalidRequest(Problem(field=field, value=_shown(value), allowed="text"))
+    return value
+
+
+def _shown(value: object) -> str:
+    """A list may be too deep to be written out."""
+    return shown(value) if isinstance(value, str | int | float | None) else type(value).__name__

@@ -1,0 +1,97 @@
+"""Asking for pictures, and what the form would be told if it asked now. Must not know: how a job runs."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import APIRouter, Request
+
+from darkroom.catalog import MODELS, ModelEntry, find_model
+from darkroom.errors import InvalidRequest, NotFound
+from darkroom.prompts.syntax import Finding, find_foreign_syntax
+from darkroom.prompts.tokens import TokenCount, TokenCounter
+from darkroom.request import LONGEST_PROMPT
+from darkroom.web.form import starting_values
+from darkroom.web.order import Counter, requests_of
+from darkroom.web.routes.asking import ProblemWordsOf, WordsOf
+from darkroom.web.routes.body import Values
+from darkroom.web.words import Words
+
+MOST_NOTES = 4
+LONGEST_EXCERPT = 40
+
+
+def order_routes(
+    counter: Counter, tokens: TokenCounter, words_of: WordsOf, problem_words_of: ProblemWordsOf
+) -> APIRouter:
+    """What is not said has the value the form begins with."""
+    router = APIRouter(prefix="/api")
+
+    @router.post("/jobs", status_code=201)
+    def order(values: Values) -> dict[str, Any]:
+        jobs = counter.take({**starting_values(MODELS[0]), **values})
+        return {"jobs": [job.id for job in jobs], "seed": jobs[0].request.seed, "group": jobs[0].group}
+
+    @router.post("/check")
+    def check(values: Values, request: Request) -> dict[str, Any]:
+        """`problems` by field; `notes` and `unread` are sentences about the prompt. Nothing is stored or started."""
+        words = words_of(request)
+        prompt = values.get("prompt")
+        readable = prompt if isinstance(prompt, str) and len(prompt) <= LONGEST_PROMPT else ""
+        return {
+            "problems": _problems({**starting_values(MODELS[0]), **values}, problem_words_of(request).by_field),
+            **_reading(tokens.count(_model(values), readable), readable, words),
+            "notes": [_note(finding, readable, words) for finding in find_foreign_syntax(readable)[:MOST_NOTES]],
+        }
+
+    return router
+
+
+def _problems(values: Mapping[str, object], by_field: Any) -> dict[str, str]:
+    try:
+        requests_of(values)
+    except InvalidRequest as error:
+        sentences: dict[str, str] = by_field(error.problems)
+        return sentences
+    return {}
+
+
+def _model(values: Mapping[str, object]) -> ModelEntry:
+    try:
+        return find_model(str(values.get("model", "")))
+    except NotFound:
+        return MODELS[0]
+
+
+def _reading(count: TokenCount | None, prompt: str, words: Words) -> dict[str, Any]:
+    """How much of the prompt the model reads. Places are in the browser's units."""
+    if count is None:
+        return {"tokens": None, "unread": None}
+    tokens = {"used": count.used, "limit": count.limit, "words": words.say("prompt.tokens", **_figures(count))}
+    if count.cut_at is None:
+        return {"tokens": tokens, "unread": None}
+    excerpt = _excerpt(prompt[count.cut_at :])
+    sentence = words.say("prompt.unread", words=excerpt, count=count.used - count.limit)
+    return {"tokens": tokens, "unread": {"start": _in_utf16(prompt, count.cut_at), "words": sentence}}
+
+
+def _figures(count: TokenCount) -> dict[str, int]:
+    return {"used": count.used, "limit": count.limit}
+
+
+def _note(finding: Finding, prompt: str, words: Words) -> dict[str, Any]:
+    return {
+        "start": _in_utf16(prompt, finding.start),
+        "end": _in_utf16(prompt, finding.end),
+        "text": _excerpt(finding.text),
+        "words": words.say(f"syntax.{finding.kind}"),
+    }
+
+
+def _excerpt(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= LONGEST_EXCERPT else text[:LONGEST_EXCERPT].rstrip() + "…"
+
+
+def _in_utf16(text: str, place: int) -> int:
+    """Browsers count a character beyond the first 65,536 as two."""
+    return place + sum(letter > "\uffff" for letter in text[:place])
