@@ -145,6 +145,14 @@ class EngineLost(DarkroomError):
 
 def shown(value: object) -> str:
     """The value as a person may be shown it: printable, on one line, shortened."""
-    text = value if isinstance(value, str) else repr(value)
+    text = value if isinstance(value, str) else _represented(value)
     text = "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
     return text if len(text) <= LONGEST_VALUE_SHOWN else text[:LONGEST_VALUE_SHOWN] + "…"
+
+
+def _represented(value: object) -> str:
+    """What came from outside may be nested too deep, or be a number too long, to be written out."""
+    try:
+        return repr(value)
+    except (RecursionError, ValueError):
+        return type(value).__name__

@@ -17,11 +17,13 @@ from darkroom.jobs.supervisor import Supervisor
 from darkroom.web.guard import Guard
 from darkroom.web.headers import SecurityHeaders
 from darkroom.web.pages import Pages
-from darkroom.web.routes.asking import WordsOf, words_of
+from darkroom.web.routes.asking import WordsOf, problem_words_of, words_of
+from darkroom.web.routes.changes import change_routes
 from darkroom.web.routes.health import health_routes
 from darkroom.web.routes.jobs import job_routes
 from darkroom.web.routes.mark import mark_routes
 from darkroom.web.routes.pictures import picture_routes
+from darkroom.web.routes.reading import reading_routes
 from darkroom.web.words import load_words
 
 
@@ -37,8 +39,10 @@ def create_app(settings: Settings, queue: JobQueue, library: Library, supervisor
         lifespan=_lifespan_of(pages),
     )
     find_words = words_of(words, settings.language)
-    app.include_router(job_routes(supervisor, find_words))
-    app.include_router(picture_routes(library, find_words))
+    app.include_router(job_routes(queue, supervisor, find_words))
+    app.include_router(picture_routes(settings, library, find_words))
+    app.include_router(change_routes(settings, queue, library, supervisor, find_words))
+    app.include_router(reading_routes(find_words, problem_words_of(words, find_words)))
     app.include_router(health_routes(supervisor))
     app.include_router(mark_routes())
     app.mount("/", pages)

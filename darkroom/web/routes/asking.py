@@ -7,9 +7,11 @@ from fastapi import Path, Request
 
 from darkroom.web.language import language_of
 from darkroom.web.words import Language, Words
+from darkroom.web.words.problems import ProblemWords
 
 RowId = Annotated[int, Path(ge=1, le=2**63 - 1)]
 WordsOf = Callable[[Request], Words]
+ProblemWordsOf = Callable[[Request], ProblemWords]
 
 
 def words_of(words: Mapping[Language, Words], preference: Literal["auto", "en", "zh"]) -> WordsOf:
@@ -23,3 +25,13 @@ def words_of(words: Mapping[Language, Words], preference: Literal["auto", "en", 
         return words[language_of(request, preference)]
 
     return find
+
+
+def problem_words_of(words: Mapping[Language, Words], find: WordsOf) -> ProblemWordsOf:
+    """The same for problems."""
+    of_language = {language: ProblemWords(words["en"], its_words) for language, its_words in words.items()}
+
+    def find_problem_words(request: Request) -> ProblemWords:
+        return of_language[find(request).language]
+
+    return find_problem_words

@@ -33,7 +33,7 @@ async def _read_values(request: Request) -> dict[str, Any]:
         text = body[:200].decode("utf-8", "replace")
         raise InvalidRequest(Problem(field="body", value=shown(text), allowed=AN_OBJECT)) from error
     if not isinstance(values, dict):
-        raise InvalidRequest(Problem(field="body", value=_shown(values), allowed=AN_OBJECT))
+        raise InvalidRequest(Problem(field="body", value=shown(values), allowed=AN_OBJECT))
     return values
 
 
@@ -44,10 +44,6 @@ def text_of(values: dict[str, Any], field: str) -> str:
     """A value that must be text; missing is empty. Raises InvalidRequest."""
     value = values.get(field, "")
     if not isinstance(value, str):
-        raise InvalidRequest(Problem(field=field, value=_shown(value), allowed="text"))
+        raise InvalidRequest(Problem(field=field, value=shown(value), allowed="text"))
     return value
 
-
-def _shown(value: object) -> str:
-    """A list may be too deep to be written out."""
-    return shown(value) if isinstance(value, str | int | float | None) else type(value).__name__

@@ -1,16 +1,27 @@
-"""A job's status, preview and stop. Must not know: how a job runs."""
+"""The jobs that are not finished, and one job's status, preview and stop. Must not know: how a job runs."""
 
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
+from darkroom.jobs.queue import JobQueue
 from darkroom.jobs.supervisor import Supervisor
 from darkroom.web.routes.asking import RowId, WordsOf
-from darkroom.web.views import job_view
+from darkroom.web.views import job_view, waiting_view
+
+MOST_SHOWN = 24
 
 
-def job_routes(supervisor: Supervisor, words_of: WordsOf) -> APIRouter:
+def job_routes(queue: JobQueue, supervisor: Supervisor, words_of: WordsOf) -> APIRouter:
     router = APIRouter(prefix="/api/jobs")
+
+    @router.get("")
+    def unfinished(request: Request) -> dict[str, Any]:
+        """Whoever asked for them. Pages ask this several times a second, so only the first job is looked at closely."""
+        jobs, words = queue.unfinished(), words_of(request)
+        views = [job_view(supervisor.status(job.id), words) for job in jobs[:1]]
+        views += [waiting_view(job, ahead, words) for ahead, job in enumerate(jobs[1:MOST_SHOWN], start=1)]
+        return {"jobs": views, "ids": [job.id for job in jobs]}
 
     @router.get("/{job}")
     def status(job: RowId, request: Request) -> dict[str, Any]:

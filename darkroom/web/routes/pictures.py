@@ -9,17 +9,21 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import FileResponse
 
-from darkroom.history.library import Library
+from darkroom.config import Settings
+from darkroom.history.library import Library, Order
+from darkroom.history.search import LONGEST_SEARCH
+from darkroom.web.again import can_be_finer
+from darkroom.web.picture_views import download_name, picture_view, tile_view
 from darkroom.web.routes.asking import RowId, WordsOf
-from darkroom.web.views import download_name, picture_view
 
-# The address carries the time the picture was made, so a new history never meets an old cache.
 FOREVER = {"Cache-Control": "private, max-age=31536000, immutable"}
-LARGEST_PAGE = 100
-LONGEST_SEARCH = 1000
+LARGEST_PAGE = 200
+
+Cursor = Annotated[int | None, Query(ge=1, le=2**63 - 1)]
+Words = Annotated[str, Query(max_length=LONGEST_SEARCH)]
 
 
-def picture_routes(library: Library, words_of: WordsOf) -> APIRouter:
+def picture_routes(settings: Settings, library: Library, words_of: WordsOf) -> APIRouter:
     router = APIRouter()
 
     @router.get("/pictures/{picture}")
@@ -39,21 +43,32 @@ def picture_routes(library: Library, words_of: WordsOf) -> APIRouter:
         return FileResponse(path, media_type=_media_type(path), headers=FOREVER)
 
     @router.get("/api/pictures/{picture}")
-    def one(picture: RowId, request: Request) -> dict[str, Any]:
-        return picture_view(library.get(picture), words_of(request))
+    def one(
+        picture: RowId, request: Request, q: Words = "", starred: bool = False, trash: bool = False
+    ) -> dict[str, Any]:
+        """With what stands beside it in the list that was asked for."""
+        found = library.get(picture)
+        beside = library.neighbours(picture, words=q, starred=starred, trash=trash)
+        view = picture_view(found, words_of(request), can_be_finer=can_be_finer(found.request, settings))
+        return {**view, "newer": beside.newer, "older": beside.older}
 
     @router.get("/api/history")
     def page(
         request: Request,
-        before: Annotated[int | None, Query(ge=1, le=2**63 - 1)] = None,
+        cursor: Cursor = None,
         limit: Annotated[int, Query(ge=1, le=LARGEST_PAGE)] = 48,
-        q: Annotated[str, Query(max_length=LONGEST_SEARCH)] = "",
+        q: Words = "",
+        order: Order = "newest",
+        starred: bool = False,
+        trash: bool = False,
     ) -> dict[str, Any]:
-        found = library.page(before=before, limit=limit, words=q)
+        """`total` comes with the first page only."""
+        found = library.page(cursor=cursor, limit=limit, words=q, order=order, starred=starred, trash=trash)
         words = words_of(request)
         return {
-            "pictures": [picture_view(picture, words) for picture in found],
+            "pictures": [tile_view(picture, words) for picture in found],
             "next": found[-1].id if len(found) == limit else None,
+            "total": library.count(words=q, starred=starred, trash=trash) if cursor is None else None,
         }
 
     return router

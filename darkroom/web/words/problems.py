@@ -7,11 +7,12 @@ again in the other language. Must not know: forms or routes.
 import re
 from collections.abc import Iterable
 
-from darkroom.errors import Problem
+from darkroom.errors import Problem, shown
 from darkroom.web.words import Words
 
 PHRASES = (
     "pixels",
+    "characters_plain",
     "characters_most",
     "characters_least",
     "at_least",
@@ -25,6 +26,10 @@ PHRASES = (
     "plain_text",
     "seed",
     "one_of",
+    "object",
+    "free_name",
+    "one_line",
+    "style_file",
 )
 
 # How a field that was left empty arrives in a Problem.
@@ -41,9 +46,12 @@ class ProblemWords:
     def sentences(self, problems: Iterable[Problem]) -> list[str]:
         return [self._sentence(problem) for problem in problems]
 
+    def by_field(self, problems: Iterable[Problem]) -> dict[str, str]:
+        return {shown(problem.field): self._sentence(problem) for problem in problems}
+
     def _sentence(self, problem: Problem) -> str:
         known = f"fields.{problem.field}"
-        field = self._words.say(known) if known in self._words else problem.field
+        field = self._words.say(known) if known in self._words else shown(problem.field)
         allowed = self.allowed(problem.allowed)
         if problem.value in EMPTY:
             return self._words.say("problem.empty", field=field, allowed=allowed)

@@ -1,0 +1,59 @@
+"""A picture file that a person dropped: what it says of its making. It is looked at and forgotten.
+
+Must not know: how each tool writes, or the form.
+"""
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import JSONResponse
+
+from darkroom.history.metadata.read import FoundParameters, UnusedParameter, read_parameters
+from darkroom.web.picture_views import request_rows
+from darkroom.web.routes.asking import ProblemWordsOf, WordsOf
+from darkroom.web.routes.body import read_body
+from darkroom.web.words import Words
+from darkroom.web.words.problems import ProblemWords
+
+LARGEST_PICTURE = 64 * 2**20
+
+
+def reading_routes(words_of: WordsOf, problem_words_of: ProblemWordsOf) -> APIRouter:
+    router = APIRouter()
+
+    @router.post("/api/read", response_model=None)
+    async def read(request: Request) -> dict[str, Any] | JSONResponse:
+        """The body is the file."""
+        words = words_of(request)
+        with tempfile.TemporaryDirectory(prefix="darkroom-") as folder:
+            path = Path(folder) / "dropped"
+            path.write_bytes(await read_body(request, LARGEST_PICTURE))
+            found = await run_in_threadpool(read_parameters, path)
+        if found is None:
+            refusal = {"error": "no_parameters", "words": words.say("refused.no_parameters")}
+            return JSONResponse(refusal, status_code=422)
+        return _view(found, words, problem_words_of(request))
+
+    return router
+
+
+def _view(found: FoundParameters, words: Words, problems: ProblemWords) -> dict[str, Any]:
+    values = dict(found.values)
+    return {
+        "origin": found.origin,
+        "values": values,
+        "rows": request_rows(values, words),
+        "unused": [_reason(one, words, problems) for one in found.unused],
+    }
+
+
+def _reason(unused: UnusedParameter, words: Words, problems: ProblemWords) -> str:
+    return words.say(
+        f"reuse.unused.{unused.reason}",
+        name=unused.name,
+        value=unused.value,
+        allowed=problems.allowed(unused.allowed) if unused.allowed else "",
+    )
