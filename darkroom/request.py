@@ -80,11 +80,11 @@ def problems_of(error: ValidationError) -> tuple[Problem, ...]:
 def _allowed(kind: str, message: str, context: Mapping[str, Any]) -> str:
     match kind:
         case "greater_than_equal":
-            return f"at least {context['ge']:g}"
+            return f"at least {_number(context['ge'])}"
         case "less_than_equal":
-            return f"at most {context['le']:g}"
+            return f"at most {_number(context['le'])}"
         case "multiple_of":
-            return f"a multiple of {context['multiple_of']:g}"
+            return f"a multiple of {_number(context['multiple_of'])}"
         case "string_too_long":
             return f"at most {context['max_length']} characters"
         case "string_too_short":
@@ -105,3 +105,7 @@ def _allowed(kind: str, message: str, context: Mapping[str, Any]) -> str:
             return str(context["error"])
         case _:
             return message
+
+
+def _number(value: float) -> str:
+    return str(int(value)) if value == int(value) else str(value)

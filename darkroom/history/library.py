@@ -18,9 +18,10 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from darkroom.errors import InvalidRequest, NotFound, Problem, shown
+from darkroom.files import temporaries, write_whole
 from darkroom.history.database import Database
-from darkroom.history.files import png_bytes, temporaries, thumbnail_bytes, write_whole
 from darkroom.history.metadata.write import png_text
+from darkroom.history.pictures import png_bytes, thumbnail_bytes
 from darkroom.history.search import Search, split
 from darkroom.history.tables import KEPT, LARGEST_ID, JobRow, PictureRow
 from darkroom.request import GenerationRequest
@@ -236,7 +237,7 @@ class Library:
 
     def sweep(self) -> int:
         """Remove half-written files of a run that was cut off; how many. Only before pictures are being added."""
-        found = [path for name in (PICTURES, THUMBNAILS) for path in temporaries(self._folder / name)]
+        found = [path for name in ("", PICTURES, THUMBNAILS) for path in temporaries(self._folder / name)]
         for path in found:
             path.unlink()
         return len(found)

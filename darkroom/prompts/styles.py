@@ -15,7 +15,7 @@ import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from darkroom.errors import HistoryUnusable, InvalidRequest, NotFound, Problem, StylesUnusable, shown
-from darkroom.history.files import write_whole
+from darkroom.files import write_whole
 from darkroom.prompts.style_files import read_style_file
 from darkroom.request import LONGEST_PROMPT, PromptText, problems_of, unprintable
 

@@ -226,10 +226,10 @@ def test_only_our_own_half_written_files_are_swept(library: Library, queue: JobQ
     picture = add(library, queue, request())
     month = library.picture_path(picture.id).parent
     thumbnails = library.thumbnail_path(picture.id).parent
-    ours = [month / ".darkroom-00ff.part", thumbnails / ".darkroom-1.part"]
-    theirs = [month / "mine.part", month / ".darkroom-notes.txt", tmp_path / ".darkroom-1.part", month / "orphan.png"]
+    ours = [month / ".darkroom-00ff.part", thumbnails / ".darkroom-1.part", tmp_path / ".darkroom-1.part"]
+    theirs = [month / "mine.part", month / ".darkroom-notes.txt", month / "orphan.png"]
     for path in (*ours, *theirs):
         path.write_bytes(b"x")
-    assert library.sweep() == 2
+    assert library.sweep() == 3
     assert not any(path.exists() for path in ours)
     assert all(path.exists() for path in (*theirs, library.picture_path(picture.id)))

@@ -10,9 +10,9 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from darkroom import __version__
-from darkroom.history.files import png_bytes
 from darkroom.history.metadata.read import read_request
 from darkroom.history.metadata.write import parameters_text, png_text
+from darkroom.history.pictures import png_bytes
 from darkroom.request import GenerationRequest
 from tests.history.examples import ODD_REQUESTS, request
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from darkroom.history.files import png_bytes
 from darkroom.history.metadata.read import FoundParameters, read_parameters
 from darkroom.history.metadata.write import parameters_text, png_text
+from darkroom.history.pictures import png_bytes
 from darkroom.request import GenerationRequest
 from tests.history.examples import ODD_REQUESTS, request
 from tests.history.test_metadata import BLACK, chunk, write_png

@@ -1,37 +1,13 @@
-"""Picture files: encoded, and written so that a name never stands for half a file.
-
-Must not know: rows, or where a folder lies.
-"""
+"""Files written so that a name never stands for half a file. Must not know: what is in them."""
 
 import os
 import secrets
 import sys
 from collections.abc import Iterator
-from io import BytesIO
 from pathlib import Path
-
-from PIL import Image
-from PIL.PngImagePlugin import PngInfo
-
-LONGEST_THUMBNAIL_SIDE = 320
-THUMBNAIL_QUALITY = 80
 
 TEMPORARY_PREFIX = ".darkroom-"
 TEMPORARY_SUFFIX = ".part"
-
-
-def png_bytes(image: Image.Image, text: PngInfo) -> bytes:
-    buffer = BytesIO()
-    image.save(buffer, "PNG", pnginfo=text)
-    return buffer.getvalue()
-
-
-def thumbnail_bytes(image: Image.Image) -> bytes:
-    small = image.convert("RGB")
-    small.thumbnail((LONGEST_THUMBNAIL_SIDE, LONGEST_THUMBNAIL_SIDE), Image.Resampling.LANCZOS)
-    buffer = BytesIO()
-    small.save(buffer, "WEBP", quality=THUMBNAIL_QUALITY)
-    return buffer.getvalue()
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -50,8 +26,9 @@ def write_whole(path: Path, content: bytes) -> None:
 
 
 def temporaries(folder: Path) -> Iterator[Path]:
-    """What `write_whole` left in the month folders below `folder` when it was cut off."""
-    return folder.glob(f"*/*/{TEMPORARY_PREFIX}*{TEMPORARY_SUFFIX}")
+    """What `write_whole` left in `folder` and its month folders when it was cut off."""
+    for depth in ("", "*/*/"):
+        yield from folder.glob(f"{depth}{TEMPORARY_PREFIX}*{TEMPORARY_SUFFIX}")
 
 
 def _make_folder(folder: Path) -> None:

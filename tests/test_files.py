@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from darkroom.history.files import write_whole
+from darkroom.files import write_whole
 
 
 def test_a_file_is_written_with_its_folders(tmp_path: Path) -> None:

@@ -1,0 +1,23 @@
+"""Pictures as bytes: the PNG that is kept, and its thumbnail. Must not know: rows, or where a file lies."""
+
+from io import BytesIO
+
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+LONGEST_THUMBNAIL_SIDE = 320
+THUMBNAIL_QUALITY = 80
+
+
+def png_bytes(image: Image.Image, text: PngInfo) -> bytes:
+    buffer = BytesIO()
+    image.save(buffer, "PNG", pnginfo=text)
+    return buffer.getvalue()
+
+
+def thumbnail_bytes(image: Image.Image) -> bytes:
+    small = image.convert("RGB")
+    small.thumbnail((LONGEST_THUMBNAIL_SIDE, LONGEST_THUMBNAIL_SIDE), Image.Resampling.LANCZOS)
+    buffer = BytesIO()
+    small.save(buffer, "WEBP", quality=THUMBNAIL_QUALITY)
+    return buffer.getvalue()
