@@ -83,6 +83,8 @@ def _answer(run: Run, loaded: "LoadedModel", inbox: "Inbox", send: Callable[[Eve
     except StopAsked:
         return Stopped(job=run.job)
     except OUT_OF_MEMORY as error:
+        # What was kept from earlier pictures may be what is missing now.
+        loaded.unload()
         return _failed(run, "out_of_memory", error)
     except ModelUnusable as error:
         return Failed(job=run.job, kind="model_unusable", detail=f"{error.file}: {error.reason}")
