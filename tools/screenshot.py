@@ -23,13 +23,13 @@ MILLISECONDS_PER_PICTURE = 180_000
 
 # In both languages of the page, with seed and shape. The last one is what the page shows in large.
 PICTURES = (
-    ({"en": "a yellow tent in the forest at night, snow", "zh": "雪夜森林里一顶黄色的帐篷"}, "11", "1:1"),
-    ({"en": "two white sailboats on the sea at sunset", "zh": "日落时海上的两只白色帆船"}, "5", "3:2"),
-    ({"en": "a purple castle in the mountains, misty morning", "zh": "雾中的早晨，山间一座紫色的城堡"}, "3", "2:3"),
+    ({"en": "a yellow tent in the forest at night, snow", "zh": "雪夜森林里的黄色帐篷"}, "11", "square"),
+    ({"en": "two white sailboats on the sea at sunset", "zh": "日落时海上的两只白色帆船"}, "5", "landscape"),
+    ({"en": "a purple castle in the mountains, misty morning", "zh": "雾中山间的紫色城堡"}, "3", "portrait"),
     (
         {"en": "a red balloon over a green meadow, a white windmill", "zh": "草地上空一只红色的热气球，一座白色的风车"},
         "8",
-        "1:1",
+        "square",
     ),
     (
         {
@@ -37,7 +37,7 @@ PICTURES = (
             "zh": "日落时海边一座红色的灯塔，两只白色的鸟",
         },
         "7",
-        "3:2",
+        "landscape",
     ),
 )
 
@@ -54,14 +54,12 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as history, darkroom(Path(history)) as address, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=list(ARGUMENTS))
         page = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT}, locale=language)
+        page.add_init_script("window.made = 0; addEventListener('darkroom:picture', () => (window.made += 1))")
         page.goto(address)
+        page.wait_for_function("window.darkroom?.form?.restored")
         for made, (prompts, seed, shape) in enumerate(PICTURES, start=1):
             make_picture(page, prompts[language], seed, shape)
-            page.wait_for_function(
-                "made => document.querySelectorAll('#history .tile').length === made",
-                arg=made,
-                timeout=MILLISECONDS_PER_PICTURE,
-            )
+            page.wait_for_function("made => window.made === made", arg=made, timeout=MILLISECONDS_PER_PICTURE)
         page.wait_for_function("() => [...document.images].every(image => image.hidden || image.complete)")
         page.evaluate("document.activeElement.blur(); window.scrollTo(0, 0)")
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -72,7 +70,7 @@ def main() -> int:
 
 def make_picture(page: Page, prompt: str, seed: str, shape: str) -> None:
     page.locator("#prompt textarea").fill(prompt)
-    page.locator("#shape").get_by_label(shape).check()
+    page.locator(f"#shape input[value={shape}]").check(force=True)
     page.locator("#seed input").fill(seed)
     page.locator("#seed input").blur()
     page.locator("#generate").click()

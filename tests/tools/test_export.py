@@ -52,8 +52,8 @@ def test_the_transformer_comes_back_through_flux_names(folder: Path, network: De
 
 
 def test_the_first_text_encoder_comes_back_through_clip_names(folder: Path, network: DemoNetwork) -> None:
-    state = FluxTextEncoderClipStateDictConverter(load_file(folder / "text_encoder.safetensors"))
-    _same(state, network.text_encoder_1, tolerance=0.004)
+    state = FluxTextEncoderClipStateDictConverter(_unscaled(load_file(folder / "text_encoder.safetensors")))
+    _same(state, network.text_encoder_1, tolerance=0.04)
 
 
 def test_the_second_text_encoder_comes_back_through_t5_names(folder: Path, network: DemoNetwork) -> None:

@@ -1,0 +1,313 @@
+"""Trains the demo model's VAE on drawn pictures: first encoder and decoder, then the decoder alone, for sharp edges.
+
+Run: python -m tools.demo_model.train_vae --data DIR … --out DIR --minutes N --sharpen-minutes M.
+Must not know: captions, or the transformer.
+"""
+
+import argparse
+import functools
+import itertools
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffsynth.models.flux_vae import ResnetBlock
+from PIL import Image
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.nn import functional
+
+from darkroom.engine.demo import LATENT_CHANNELS, DemoVAEDecoder, DemoVAEEncoder
+from tools.demo_model.dataset import picture_sets
+
+CROP = 256
+BATCH = 32
+KL_WEIGHT = 2e-4
+EDGE_WEIGHT = 1.0
+FEATURE_WEIGHT = 0.25
+ADVERSARY_WEIGHT = 0.02
+SHARPEN_RATE = 7e-4
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, nargs="+", required=True, help="folders of drawn pictures")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--minutes", type=float, default=5.0)
+    parser.add_argument("--sharpen-minutes", type=float, default=3.0)
+    parser.add_argument("--pictures", type=int, default=12_000)
+    parser.add_argument("--resume", action="store_true", help="go on with what is in --out")
+    parser.add_argument("--end-at", type=float, help="seconds since 1970 by which it is done, instead of minutes")
+    parser.add_argument("--rate", type=float, default=1.2e-3)
+    parser.add_argument("--seed", type=int, default=1)
+    arguments = parser.parse_args()
+    torch.manual_seed(arguments.seed)
+    torch.backends.cudnn.benchmark = False
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    crops = Crops(arguments.data, arguments.pictures, device)
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    if arguments.resume:
+        encoder, decoder = load_vae(arguments.out, device)
+    else:
+        encoder = DemoVAEEncoder().to(device, memory_format=torch.channels_last)
+        decoder = DemoVAEDecoder().to(device, memory_format=torch.channels_last)
+    if arguments.end_at is not None:
+        left = (arguments.end_at - time.time()) / 60
+        arguments.minutes, arguments.sharpen_minutes = (
+            min(arguments.minutes, left),
+            min(arguments.sharpen_minutes, left),
+        )
+    if arguments.minutes > 0:
+        train_both(crops, encoder, decoder, minutes=arguments.minutes, rate=arguments.rate)
+        set_latents_to_unit_scale(encoder, decoder, crops)
+        save_vae(arguments.out, encoder, decoder)
+    report(encoder, decoder, crops, arguments.out / "restored.png")
+    if arguments.sharpen_minutes > 0:
+        decoder = sharpen(encoder, decoder, crops, minutes=arguments.sharpen_minutes)
+        save_vae(arguments.out, encoder, decoder)
+        report(encoder, decoder, crops, arguments.out / "sharpened.png")
+
+
+class Crops:
+    """Random square crops of the drawn pictures, as (batch, 3, CROP, CROP) in −1…1 on the device."""
+
+    def __init__(self, folders: list[Path], most: int, device: torch.device) -> None:
+        self.device = device
+        self.sets: list[Tensor] = []
+        sets = [one for folder in folders for one in picture_sets(folder)]
+        share = min(1.0, most / sum(len(one.scenes) for one in sets))
+        for one in sets:
+            count = max(1, int(len(one.scenes) * share))
+            self.sets.append(torch.from_numpy(np.array(one.pixels[:count])).to(device).permute(0, 3, 1, 2))
+        self.weights = torch.tensor([float(len(one)) for one in self.sets])
+
+    def batch(self, size: int = BATCH) -> Tensor:
+        pictures = self.sets[int(torch.multinomial(self.weights, 1))]
+        chosen = torch.randint(len(pictures), (size,), device=self.device)
+        top = int(torch.randint(pictures.shape[2] - CROP + 1, ()))
+        left = int(torch.randint(pictures.shape[3] - CROP + 1, ()))
+        crops = pictures[chosen, :, top : top + CROP, left : left + CROP].float() / 127.5 - 1
+        if torch.rand(()) < 0.5:
+            crops = crops.flip(3)
+        return crops.contiguous(memory_format=torch.channels_last)
+
+
+def train_both(
+    crops: Crops, encoder: DemoVAEEncoder, decoder: DemoVAEDecoder, *, minutes: float, rate: float = 1e-3
+) -> None:
+    device = crops.device
+    parameters = [*encoder.parameters(), *decoder.parameters()]
+    optimizer = torch.optim.AdamW(
+        parameters, lr=rate, betas=(0.9, 0.99), weight_decay=1e-3, fused=device.type == "cuda"
+    )
+    if device.type == "cuda":
+        fuse_norms(encoder)
+        fuse_norms(decoder)
+    for step, progress in _clock(minutes):
+        _set_rate(optimizer, rate * min(1.0, (step + 1) / 200) * max(0.02, 1 - progress))
+        pictures = crops.batch()
+        with torch.autocast(device.type, torch.bfloat16):
+            mean, log_variance = _moments(encoder, pictures)
+            latents = mean + torch.exp(0.5 * log_variance) * torch.randn_like(mean)
+            restored = decoder((latents - encoder.shift_factor) * encoder.scaling_factor)
+        restored, mean, log_variance = restored.float(), mean.float(), log_variance.float()
+        kl = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).mean()
+        loss = pixel_loss(restored, pictures) + KL_WEIGHT * kl
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimizer.step()
+        if step % 200 == 0:
+            error = (restored - pictures).abs().mean().item()
+            print(f"vae: step {step}, {progress:.1%}, L1 {error:.4f}, KL {kl.item():.2f}", flush=True)
+
+
+def fuse_norms(coder: nn.Module) -> None:
+    """Norm and activation as one compiled kernel, in the channels-last layout of the convolutions around it."""
+    torch._dynamo.config.recompile_limit = 64
+    fused = torch.compile(_norm_and_silu, dynamic=False)
+    for block in coder.modules():
+        if isinstance(block, ResnetBlock):
+            block.nonlinearity = nn.Identity()
+            for norm in (block.norm1, block.norm2):
+                norm.forward = functools.partial(_fused_norm, fused, norm)
+
+
+def _fused_norm(fused: Callable[..., Tensor], norm: nn.GroupNorm, hidden: Tensor) -> Tensor:
+    return fused(hidden, norm.weight, norm.bias, norm.num_groups, norm.eps)
+
+
+def _norm_and_silu(hidden: Tensor, weight: Tensor, bias: Tensor, groups: int, eps: float) -> Tensor:
+    count, channels, height, width = hidden.shape
+    split = hidden.permute(0, 2, 3, 1).float().reshape(count, height * width, groups, channels // groups)
+    mean = split.mean((1, 3), keepdim=True)
+    variance = (split - mean).square().mean((1, 3), keepdim=True)
+    whole = ((split - mean) * torch.rsqrt(variance + eps)).reshape(count, height, width, channels)
+    return functional.silu(whole * weight + bias).to(hidden.dtype).permute(0, 3, 1, 2)
+
+
+def sharpen(encoder: DemoVAEEncoder, decoder: DemoVAEDecoder, crops: Crops, *, minutes: float) -> DemoVAEDecoder:
+    """Train the decoder alone, against an adversary that sees patches. Latents get some noise, as sampled ones have."""
+    device = crops.device
+    adversary = Adversary().to(device, memory_format=torch.channels_last)
+    average = [parameter.detach().clone() for parameter in decoder.parameters()]
+    optimizer = torch.optim.AdamW(
+        decoder.parameters(), lr=SHARPEN_RATE, betas=(0.8, 0.99), weight_decay=1e-3, fused=device.type == "cuda"
+    )
+    critic = torch.optim.AdamW(adversary.parameters(), lr=4e-4, betas=(0.5, 0.99))
+    if device.type == "cuda":
+        fuse_norms(encoder)
+        fuse_norms(decoder)
+    encoder.requires_grad_(False)
+    for step, progress in _clock(minutes):
+        _set_rate(optimizer, SHARPEN_RATE * min(1.0, (step + 1) / 100) * max(0.03, 1 - progress))
+        pictures = crops.batch()
+        with torch.no_grad(), torch.autocast(device.type, torch.bfloat16):
+            latents = encoder(pictures).float()
+            latents = latents + 0.06 * torch.rand(len(latents), 1, 1, 1, device=device) * torch.randn_like(latents)
+        with torch.autocast(device.type, torch.bfloat16):
+            restored = decoder(latents).float()
+            adversary.requires_grad_(False)
+            doubt = -adversary(restored).float().mean()
+            likeness = adversary.likeness(restored, pictures)
+        # pixels alone at first; the adversary, once it has learned something, in the second half
+        trust = min(1.0, max(0.0, (progress - 0.45) / 0.15))
+        loss = pixel_loss(restored, pictures) + trust * (ADVERSARY_WEIGHT * doubt + FEATURE_WEIGHT * likeness)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(decoder.parameters(), 1.0)
+        optimizer.step()
+        with torch.no_grad():
+            torch._foreach_lerp_(average, list(decoder.parameters()), 0.005)
+        adversary.requires_grad_(True)
+        with torch.autocast(device.type, torch.bfloat16):
+            real, made = adversary(pictures).float(), adversary(restored.detach()).float()
+        critic_loss = functional.relu(1 - real).mean() + functional.relu(1 + made).mean()
+        critic.zero_grad(set_to_none=True)
+        critic_loss.backward()
+        critic.step()
+        if step % 200 == 0:
+            error = (restored - pictures).abs().mean().item()
+            print(f"sharpen: step {step}, {progress:.1%}, L1 {error:.4f}, critic {critic_loss.item():.3f}", flush=True)
+    with torch.no_grad():
+        torch._foreach_copy_(list(decoder.parameters()), average)
+    return decoder.eval()
+
+
+class Adversary(nn.Module):
+    """Tells drawn patches from restored ones. `likeness` compares what it sees in two pictures."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        widths = (3, 48, 96, 128)
+        self.stages = nn.ModuleList(
+            nn.Sequential(nn.utils.spectral_norm(nn.Conv2d(before, after, 4, stride=2, padding=1)), nn.LeakyReLU(0.2))
+            for before, after in itertools.pairwise(widths)
+        )
+        self.last = nn.utils.spectral_norm(nn.Conv2d(widths[-1], 1, 3, padding=1))
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        for stage in self.stages:
+            pictures = stage(pictures)
+        verdict: Tensor = self.last(pictures)
+        return verdict
+
+    def likeness(self, made: Tensor, real: Tensor) -> Tensor:
+        total = made.new_zeros(())
+        for stage in self.stages:
+            made, real = stage(made), stage(real)
+            total = total + (made - real).abs().mean().float()
+        return total
+
+
+def pixel_loss(restored: Tensor, pictures: Tensor) -> Tensor:
+    """Mean absolute difference of pixels and, so that edges stay edges, of their differences to their neighbours."""
+    edges = sum((restored.diff(dim=axis) - pictures.diff(dim=axis)).abs().mean() for axis in (2, 3))
+    return (restored - pictures).abs().mean() + EDGE_WEIGHT * edges
+
+
+@torch.no_grad()
+def set_latents_to_unit_scale(encoder: DemoVAEEncoder, decoder: DemoVAEDecoder, crops: Crops) -> None:
+    """Fold mean 0 and deviation 1 of each latent channel into the convolutions next to the latents."""
+    latents = torch.cat([encoder(crops.batch()) for _ in range(20)]).double()
+    mean, deviation = latents.mean((0, 2, 3)), latents.std((0, 2, 3))
+    print(
+        "latents before scaling: mean",
+        mean.abs().max().item(),
+        "deviation",
+        deviation.min().item(),
+        deviation.max().item(),
+    )
+    scale, shift = encoder.scaling_factor, encoder.shift_factor
+    # latents = (out - shift) * scale, and (latents - mean) / deviation is wanted
+    out = encoder.conv_out
+    out.weight[:LATENT_CHANNELS] /= deviation.float()[:, None, None, None]
+    bias = out.bias[:LATENT_CHANNELS].double()
+    out.bias[:LATENT_CHANNELS] = ((bias - shift - mean / scale) / deviation + shift).float()
+    # the decoder divides by scale and adds shift, then convolves: undo on its input
+    first = decoder.conv_in
+    offset = (mean / scale + shift - deviation * shift).float()
+    first.bias += (first.weight * offset[None, :, None, None]).sum((1, 2, 3))
+    first.weight *= deviation.float()[None, :, None, None]
+
+
+@torch.no_grad()
+def report(encoder: DemoVAEEncoder, decoder: DemoVAEDecoder, crops: Crops, file: Path) -> None:
+    """Print how near restored pictures are, and put some of them below the drawn ones into a file."""
+    torch.manual_seed(7)
+    noise, sides = [], []
+    for _ in range(6):
+        pictures = crops.batch(16)
+        latents = encoder(pictures)
+        restored = decoder(latents).clamp(-1, 1)
+        noise.append(((restored - pictures) / 2).square().mean((1, 2, 3)))
+        sides.append(torch.cat([pictures[0], restored[0]], dim=1))
+    decibels = (-10 * torch.log10(torch.cat(noise))).mean().item()
+    print(f"vae: PSNR {decibels:.2f} dB; latents mean {latents.mean():.3f}, deviation {latents.std():.3f}", flush=True)
+    pixels = ((torch.cat(sides, dim=2) + 1) * 127.5).byte().permute(1, 2, 0).cpu().numpy()
+    Image.fromarray(pixels).save(file)
+
+
+def save_vae(folder: Path, encoder: nn.Module, decoder: nn.Module) -> None:
+    state = {f"encoder.{name}": value for name, value in encoder.state_dict().items()}
+    state |= {f"decoder.{name}": value for name, value in decoder.state_dict().items()}
+    whole = folder / "vae.part"
+    save_file({name: value.float().cpu().contiguous() for name, value in state.items()}, whole)
+    whole.rename(folder / "vae.safetensors")
+
+
+def load_vae(folder: Path, device: torch.device) -> tuple[DemoVAEEncoder, DemoVAEDecoder]:
+    state = load_file(folder / "vae.safetensors")
+    encoder, decoder = DemoVAEEncoder(), DemoVAEDecoder()
+    for model, name in ((encoder, "encoder."), (decoder, "decoder.")):
+        model.load_state_dict({key.removeprefix(name): value for key, value in state.items() if key.startswith(name)})
+        model.to(device, memory_format=torch.channels_last).eval()
+    return encoder, decoder
+
+
+def _moments(encoder: DemoVAEEncoder, pictures: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and log variance of the latents' distribution, before FLUX's shift and scale."""
+    hidden = encoder.conv_in(pictures)
+    for block in encoder.blocks:
+        hidden = block(hidden, None, None, None)[0]
+    hidden = encoder.conv_out(encoder.conv_act(encoder.conv_norm_out(hidden)))
+    mean, log_variance = hidden.chunk(2, dim=1)
+    return mean, log_variance.clamp(-20, 4)
+
+
+def _clock(minutes: float) -> Iterator[tuple[int, float]]:
+    began, step = time.monotonic(), 0
+    while (progress := (time.monotonic() - began) / (minutes * 60)) < 1:
+        yield step, progress
+        step += 1
+
+
+def _set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+
+
+if __name__ == "__main__":
+    main()
