@@ -5,8 +5,8 @@ beyond that stands in `catalog`. Must not know: forms, rows, or how pictures are
 """
 
 import secrets
-from collections.abc import Mapping
-from typing import Annotated, Any
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Protocol
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
@@ -65,7 +65,13 @@ def random_seed() -> int:
     return secrets.randbelow(LARGEST_SEED + 1)
 
 
-def problems_of(error: ValidationError) -> tuple[Problem, ...]:
+class Findings(Protocol):
+    """pydantic's ValidationError, and whatever else has its findings."""
+
+    def errors(self) -> Sequence[Any]: ...
+
+
+def problems_of(error: Findings) -> tuple[Problem, ...]:
     """Pydantic's findings as our problems: field, value, what is allowed."""
     return tuple(
         Problem(

@@ -76,6 +76,11 @@ def test_the_file_wins_over_defaults_and_variables_win_over_the_file(
     assert (settings.server.host, settings.server.port, settings.language) == ("0.0.0.0", 8000, "zh")
 
 
+def test_several_names_stand_in_one_variable_with_commas_between(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DARKROOM_SERVER__NAMES", "studio.example.org, studio.lan")
+    assert load_settings(file).server.names == ("studio.example.org", "studio.lan")
+
+
 @pytest.mark.parametrize("variable", variables())
 def test_every_variable_is_read(variable: str, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(variable, "needle")
@@ -100,6 +105,8 @@ def test_relative_folders_start_at_the_file_and_absolute_ones_stay(file: Path, t
         ("server: {port: 65536}", "server.port is 65536; allowed: at most 65535"),
         ("server: {port: many}", "server.port is many; allowed: a whole number"),
         ("server: {prot: 7000}", "server.prot is 7000; allowed: no such field"),
+        ("server: {names: ['http://a.example']}", "server.names.0 is http://a.example; allowed: names such as "),
+        ("server: {names: 5}", "server.names is 5; allowed: "),
         ("sever: {port: 7000}", "allowed: no such field"),
         ("engine: {device: gpu}", "engine.device is gpu; allowed: "),
         ("engine: {idle_minutes: .nan}", "engine.idle_minutes is nan; allowed: "),

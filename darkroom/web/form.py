@@ -3,11 +3,12 @@
 Nothing is written twice: limits are read from the request's fields and from the model. Must not know: components.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 
-from darkroom.catalog import MODELS, ModelEntry, find_model
+from darkroom.catalog import MODELS, ModelEntry, Preset, find_model
 from darkroom.errors import InvalidRequest, NotFound, Problem, shown
+from darkroom.prompts.batch import MOST_PICTURES
 from darkroom.request import LARGEST_SEED, RANDOM_SEED, GenerationRequest, parse_request, random_seed
 
 FIELDS = tuple(GenerationRequest.model_fields)
@@ -38,14 +39,15 @@ def size_limits(model: ModelEntry) -> Limits:
     )
 
 
-def starting_values(model: ModelEntry) -> dict[str, str | int | float]:
-    """What the form holds before anyone has touched it."""
+def starting_values(model: ModelEntry, presets: Iterable[Preset] = ()) -> dict[str, str | int | float]:
+    """What the form holds before anyone has touched it. The preset "standard" of the settings is its own."""
+    standard = next((preset for preset in presets if preset.name == "standard"), None)
     return {
         "prompt": "",
         "negative_prompt": str(GenerationRequest.model_fields["negative_prompt"].default),
         "seed": RANDOM_SEED,
-        "steps": model.default_steps,
-        "guidance": model.default_guidance,
+        "steps": standard.steps if standard else model.default_steps,
+        "guidance": standard.guidance if standard else model.default_guidance,
         "cfg_scale": float(GenerationRequest.model_fields["cfg_scale"].default),
         "width": model.default_width,
         "height": model.default_height,
@@ -55,19 +57,19 @@ def starting_values(model: ModelEntry) -> dict[str, str | int | float]:
 
 def request_of(values: Mapping[str, object]) -> GenerationRequest:
     """The request a form asks for, its seed chosen. Raises InvalidRequest naming every field that is wrong."""
-    problems: tuple[Problem, ...] = ()
     try:
         request = parse_request({**values, "seed": _seed(values.get("seed"))})
+        model = _model_of(request)
+        model.check(request)
     except InvalidRequest as error:
-        problems = tuple(_of_the_form(problem) for problem in error.problems)
-        raise InvalidRequest(*problems) from error
-    try:
-        model = find_model(request.model)
-    except NotFound as error:
-        names = ", ".join(entry.name for entry in MODELS)
-        raise InvalidRequest(Problem(field="model", value=shown(request.model), allowed=f"one of {names}")) from error
-    model.check(request)
+        raise InvalidRequest(*(of_the_form(problem, values) for problem in error.problems)) from error
     return request
+
+
+def of_the_form(problem: Problem, values: Mapping[str, object]) -> Problem:
+    """The problem with the whole of what its field allows, not only the rule that was broken first."""
+    allowed = _range_of(problem.field, values)
+    return replace(problem, allowed=allowed) if allowed else problem
 
 
 def values_of(request: GenerationRequest) -> dict[str, str | int | float]:
@@ -80,9 +82,28 @@ def _seed(value: object) -> object:
     return random_seed() if is_wish else value
 
 
-def _of_the_form(problem: Problem) -> Problem:
-    """The form allows one seed more than a request does."""
-    if problem.field != "seed":
-        return problem
-    allowed = f"a whole number from −1 (a new one each time) to {LARGEST_SEED}"
-    return Problem(field=problem.field, value=problem.value, allowed=allowed)
+def _model_of(request: GenerationRequest) -> ModelEntry:
+    try:
+        return find_model(request.model)
+    except NotFound as error:
+        names = ", ".join(entry.name for entry in MODELS)
+        raise InvalidRequest(Problem(field="model", value=shown(request.model), allowed=f"one of {names}")) from error
+
+
+def _range_of(field: str, values: Mapping[str, object]) -> str:
+    match field:
+        case "seed":  # the form allows one more than a request does
+            return f"a whole number from −1 (a new one each time) to {LARGEST_SEED}"
+        case "width" | "height":
+            limits = size_limits(next((each for each in MODELS if each.name == values.get("model")), MODELS[0]))
+            return f"{limits.smallest:g} to {limits.largest:g} pixels, a multiple of {limits.step:g}"
+        case "steps":
+            limits = limits_of(field)
+            return f"a whole number from {limits.smallest:g} to {limits.largest:g}"
+        case "guidance" | "cfg_scale":
+            limits = limits_of(field)
+            return f"a number from {limits.smallest:g} to {limits.largest:g}"
+        case "count":
+            return f"a whole number from 1 to {MOST_PICTURES}"
+        case _:
+            return ""

@@ -13,7 +13,7 @@ from darkroom.jobs.queue import Job, JobQueue
 from darkroom.jobs.supervisor import Supervisor
 from darkroom.prompts.batch import expand
 from darkroom.request import GenerationRequest
-from darkroom.web.form import COUNT, request_of, starting_values
+from darkroom.web.form import COUNT, of_the_form, request_of, starting_values
 
 
 def requests_of(values: Mapping[str, object]) -> tuple[GenerationRequest, ...]:
@@ -28,7 +28,7 @@ def requests_of(values: Mapping[str, object]) -> tuple[GenerationRequest, ...]:
     try:
         requests = expand(request, values.get(COUNT, 1))
     except InvalidRequest as error:
-        problems += error.problems
+        problems += (of_the_form(problem, values) for problem in error.problems)
     if problems:
         raise InvalidRequest(*problems)
     return requests
@@ -36,17 +36,26 @@ def requests_of(values: Mapping[str, object]) -> tuple[GenerationRequest, ...]:
 
 @dataclass(frozen=True)
 class Counter:
-    """Takes orders."""
+    """Takes orders. `start` is what holds where an order says nothing."""
 
     queue: JobQueue
     supervisor: Supervisor
+    start: Mapping[str, object]
 
     def take(self, values: Mapping[str, object]) -> tuple[Job, ...]:
         """Each picture is a job of its own; those of one order are a group. Raises InvalidRequest."""
-        requests = requests_of(values)
+        requests = requests_of({**self.start, **values})
         if len(requests) == 1:
             jobs: tuple[Job, ...] = (self.queue.submit(requests[0]),)
         else:
             jobs = self.queue.submit_many(requests, group=secrets.token_hex(8))
         self.supervisor.wake()
         return jobs
+
+    def problems(self, values: Mapping[str, object]) -> tuple[Problem, ...]:
+        """Why this order would not be taken. Nothing is stored."""
+        try:
+            requests_of({**self.start, **values})
+        except InvalidRequest as error:
+            return error.problems
+        return ()

@@ -4,6 +4,7 @@ So every word is right from the first paint, and changing the language is one re
 concern the outside world stand here. Must not know: what is on the page.
 """
 
+import json
 import os
 import shutil
 from collections.abc import Mapping
@@ -15,19 +16,18 @@ from fastapi import FastAPI
 from starlette.requests import HTTPConnection
 from starlette.types import Receive, Scope, Send
 
+from darkroom.catalog import MODELS
 from darkroom.config import Settings
 from darkroom.history.library import Library
-from darkroom.jobs.queue import JobQueue
-from darkroom.jobs.supervisor import Supervisor
+from darkroom.prompts.presets import presets_for
+from darkroom.web.events import EventDoor
 from darkroom.web.language import language_of
-from darkroom.web.static import static_text
+from darkroom.web.static import all_of
 from darkroom.web.theme import darkroom_theme
 from darkroom.web.ui.page import build_page
 from darkroom.web.words import Language, Words
 from darkroom.web.words.problems import ProblemWords
 
-SCRIPTS = ("darkroom.js", "form.js", "watch.js", "history.js")
-STYLES = ("darkroom.css", "watch.css", "history.css")
 MOST_THREADS = 200
 
 
@@ -38,20 +38,18 @@ class Pages:
         self,
         settings: Settings,
         words: Mapping[Language, Words],
-        queue: JobQueue,
         library: Library,
-        supervisor: Supervisor,
     ) -> None:
         _close_gradio(settings.folders.history / ".gradio")
         self._preference = settings.language
-        self._apps = {
-            language: _mounted(
-                build_page(its_words, ProblemWords(words["en"], its_words), queue, library, supervisor),
-                settings.folders.history,
-                its_words,
-            )
-            for language, its_words in words.items()
-        }
+        presets = {model.name: presets_for(model, settings) for model in MODELS}
+        self._apps: dict[Language, FastAPI] = {}
+        self._doors: dict[Language, EventDoor] = {}
+        for language, its_words in words.items():
+            page = build_page(its_words, ProblemWords(words["en"], its_words), library, presets)
+            app = _mounted(page, settings.folders.history, its_words)
+            self._apps[language] = app
+            self._doors[language] = EventDoor(app, page, its_words.say("refused.invalid_request"))
 
     async def enter(self, stack: AsyncExitStack) -> None:
         """Start Gradio's own background work, until the stack is closed."""
@@ -60,7 +58,7 @@ class Pages:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         language = language_of(HTTPConnection(scope), self._preference)
-        await self._apps[language](scope, receive, send)
+        await self._doors[language](scope, receive, send)
 
 
 def _close_gradio(temporary: Path) -> None:
@@ -90,14 +88,16 @@ def _mounted(page: gr.Blocks, history: Path, words: Words) -> FastAPI:
         pwa=False,
         mcp_server=False,
         theme=darkroom_theme(),
-        css=static_text(*STYLES),
-        head=_head(words.language),
+        css=all_of(".css"),
+        head=_head(words),
     )
     return app
 
 
-def _head(language: Language) -> str:
+def _head(words: Words) -> str:
+    for_scripts = json.dumps(words.for_scripts(), ensure_ascii=False).replace("</", "<\\/")
     return (
         '<link rel="icon" type="image/svg+xml" href="/mark.svg">'
-        f'<script>document.documentElement.lang = "{language}";\n{static_text(*SCRIPTS)}</script>'
+        f'<script>document.documentElement.lang = "{words.language}";\n{all_of(".js")}\n'
+        f"darkroom.words = {for_scripts};</script>"
     )

@@ -46,11 +46,14 @@ def test_another_language_is_remembered_and_nothing_typed_is_lost(visit: Visit) 
 @pytest.mark.parametrize(
     ("locale", "field", "value", "words"),
     [
-        ("en-GB", "width", "300", "Width: 300 is not possible. Allowed: a multiple of 16."),
-        ("en-GB", "height", "1024", "Height: 1024 is not possible. Allowed: 256 to 512 pixels."),
+        ("en-GB", "width", "300", "Width: 300 is not possible. Allowed: 256 to 512 pixels, a multiple of 16."),
+        ("en-GB", "height", "1024", "Height: 1024 is not possible. Allowed: 256 to 512 pixels, a multiple of 16."),
         ("en-GB", "seed", "-7", "Seed: -7 is not possible."),
-        ("zh-CN", "width", "300", "宽度不能是 300，允许：16 的倍数。"),
+        ("zh-CN", "width", "300", "宽度不能是 300，允许：256 到 512 像素，16 的倍数。"),
         ("zh-CN", "seed", "", "种子没有填写"),
+        ("en-GB", "steps", "500", "Steps: 500 is not possible. Allowed: a whole number from 1 to 100."),
+        ("en-GB", "guidance", "-1", "Guidance (distilled CFG): -1 is not possible."),
+        ("en-GB", "count", "9", "Number of pictures: 9 is not possible. Allowed: a whole number from 1 to 8."),
     ],
 )
 def test_a_value_that_is_not_allowed_is_named_and_nothing_is_started(
@@ -64,15 +67,13 @@ def test_a_value_that_is_not_allowed_is_named_and_nothing_is_started(
     assert person.page.request.get(f"{person.page.url}api/jobs/1").status == 404
 
 
-def test_a_shape_fills_both_sides_and_a_typed_size_unfolds_it(visit: Visit) -> None:
+def test_a_prompt_that_is_too_long_is_refused_whole_and_not_cut(visit: Visit) -> None:
     person = visit()
-    person.page.locator("#shape").get_by_text("3:4").click()
-    expect(person.field("width")).to_have_value("384")
-    expect(person.field("height")).to_have_value("512")
-    person.fill(height=256)
-    expect(person.page.locator("#shape input:checked")).to_have_count(0)
-    person.fill(width=512, height=512)
-    expect(person.page.locator("#shape input:checked")).to_have_value("1:1")
+    person.fill(prompt="x" * 20_000)
+    expect(person.page.locator(".unread")).to_contain_text("at most 10000 characters")
+    person.generate()
+    expect(person.page.locator(".refusal")).to_contain_text("at most 10000 characters")
+    assert len(person.field("prompt").input_value()) == 20_000
 
 
 def test_control_and_enter_is_the_same_as_generate(visit: Visit) -> None:

@@ -26,7 +26,7 @@ class Visitor:
     def open(self) -> None:
         self.page.goto(self._address)
         expect(self.field("prompt")).to_be_visible(timeout=PATIENCE)
-        expect(self.page.locator(".history .bar h2")).not_to_be_empty()
+        self.page.wait_for_function("window.darkroom?.form?.restored && darkroom.words")
 
     def field(self, name: str) -> Locator:
         return self.page.locator(f"#{name} textarea, #{name} input[type=number]").first
@@ -40,7 +40,7 @@ class Visitor:
 
     def open_advanced(self) -> None:
         if not self.field("negative_prompt").is_visible():
-            self.page.locator("#advanced > button").click()
+            self.page.locator("#fold-advanced button").click()
             expect(self.field("negative_prompt")).to_be_visible()
 
     def values(self) -> dict[str, str]:
@@ -65,18 +65,35 @@ class Visitor:
         return address
 
     def tiles(self) -> Locator:
-        return self.page.locator(".sheet .tile")
+        """Of the strip below the tray."""
+        return self.page.locator(".strip .film .tile")
+
+    def choose(self, tile: int) -> None:
+        """Lay a picture of the strip into the tray."""
+        self.tiles().nth(tile).click()
+        expect(self.tiles().nth(tile)).to_have_attribute("aria-current", "true")
 
     def reuse(self, tile: int) -> None:
-        self.tiles().nth(tile).click()
-        self.page.locator("dialog .reuse").click()
-        expect(self.page.locator("dialog.detail")).to_be_hidden()
+        self.choose(tile)
+        self.page.locator(".watch .reuse").click()
+
+    def open_history(self) -> Locator:
+        """Go to the history's own view; its tiles."""
+        self.page.locator(".views a").nth(1).click()
+        expect(self.page.locator(".history .toolbar")).to_be_visible()
+        return self.page.locator(".sheet .tile")
+
+    def word(self) -> Locator:
+        """The newest message at the lower edge."""
+        return self.page.locator(".toast span").last
 
     def history(self) -> list[dict[str, Any]]:
         """What the server has, newest first."""
-        answer = self.page.request.get(f"{self._address}/api/history")
-        pictures: list[dict[str, Any]] = json.loads(answer.body())["pictures"]
-        return pictures
+        listed = self.ask("/api/history")["pictures"]
+        return [self.ask(f"/api/pictures/{picture['id']}") for picture in listed]
+
+    def ask(self, path: str) -> Any:
+        return json.loads(self.page.request.get(self._address + path).body())
 
     def sideways(self) -> int:
         """By how many pixels the page is wider than its window."""

@@ -24,7 +24,12 @@ def test_any_other_host_name_is_refused(host: str, path: str, empty_client: Test
 
 
 def test_a_name_given_in_the_settings_is_answered() -> None:
-    assert "studio.lan" in host_names("studio.lan")
+    assert {"studio.lan", "studio.example.org"} <= set(host_names("studio.lan", "studio.example.org"))
+
+
+def test_a_refused_name_is_told_where_names_are_given(empty_client: TestClient) -> None:
+    answer = empty_client.get("/", headers={"host": "studio.example.org"})
+    assert "server.names in config.yaml" in answer.text
 
 
 @pytest.mark.parametrize(

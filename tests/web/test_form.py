@@ -2,16 +2,22 @@
 
 import pytest
 
-from darkroom.catalog import DEMO
+from darkroom.catalog import DEMO, Preset
 from darkroom.errors import InvalidRequest
 from darkroom.request import LARGEST_SEED, parse_request
+from darkroom.shapes import shapes_for
 from darkroom.web.form import limits_of, request_of, size_limits, starting_values, values_of
-from darkroom.web.shapes import shape_of, shapes_of
 
 
 def test_what_the_form_starts_with_can_be_made() -> None:
     request = request_of(starting_values(DEMO))
     assert 0 <= request.seed <= LARGEST_SEED
+
+
+def test_the_form_starts_with_the_standard_preset_of_the_settings() -> None:
+    presets = [Preset(name="fast", steps=1, guidance=1.0), Preset(name="standard", steps=12, guidance=2.5)]
+    start = starting_values(DEMO, presets)
+    assert (start["steps"], start["guidance"]) == (12, 2.5)
 
 
 def test_a_random_seed_is_a_new_one_each_time() -> None:
@@ -46,8 +52,6 @@ def test_limits_come_from_the_request_and_the_model() -> None:
     assert (width.smallest, width.largest, width.step) == (DEMO.smallest_side, DEMO.largest_side, 16)
 
 
-def test_every_shape_can_be_made_and_is_found_by_its_size() -> None:
-    for name, (width, height) in shapes_of(DEMO).items():
-        request_of(starting_values(DEMO) | {"width": width, "height": height})
-        assert shape_of(DEMO, width, height) == name
-    assert shape_of(DEMO, 272, 496) is None
+def test_every_shape_can_be_made() -> None:
+    for shape in shapes_for(DEMO):
+        request_of(starting_values(DEMO) | {"width": shape.width, "height": shape.height})

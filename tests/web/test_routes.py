@@ -89,7 +89,7 @@ def test_the_stored_file_itself_is_served_and_may_be_kept_for_ever(house: House,
     assert answer.content == house.library.picture_path(picture).read_bytes()
     assert answer.headers["content-type"] == "image/png"
     assert "immutable" in answer.headers["cache-control"]
-    assert 'filename="darkroom-000001-77.png"' in answer.headers["content-disposition"]
+    assert 'filename="darkroom-000001-a-quiet-lake-77.png"' in answer.headers["content-disposition"]
     thumbnail = client.get(view["thumbnail"])
     assert "immutable" in thumbnail.headers["cache-control"]
     with Image.open(io.BytesIO(thumbnail.content)) as small:
@@ -104,7 +104,7 @@ def test_the_history_comes_in_pages_newest_first(house: House, client: TestClien
         seen += [picture["id"] for picture in page["pictures"]]
         if page["next"] is None:
             break
-        before = f"&before={page['next']}"
+        before = f"&cursor={page['next']}"
     assert seen == ids[::-1]
 
 
@@ -144,7 +144,17 @@ def test_what_does_not_exist_is_said_in_words(path: str, empty_client: TestClien
 
 @pytest.mark.parametrize(
     "query",
-    ["limit=0", "limit=101", "limit=x", "before=0", "before=" + "9" * 30, "q=" + "x" * 1001, "q=%00", "q=" + "y" * 300],
+    [
+        "limit=0",
+        "limit=201",
+        "limit=x",
+        "cursor=0",
+        "cursor=" + "9" * 30,
+        "q=" + "x" * 201,
+        "q=%00",
+        "order=sideways",
+        "starred=perhaps",
+    ],
 )
 def test_a_page_that_cannot_be_is_refused(query: str, empty_client: TestClient) -> None:
     answer = empty_client.get(f"/api/history?{query}")

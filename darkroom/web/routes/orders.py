@@ -1,22 +1,22 @@
 """Asking for pictures, and what the form would be told if it asked now. Must not know: how a job runs."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastapi import APIRouter, Request
 
 from darkroom.catalog import MODELS, ModelEntry, find_model
-from darkroom.errors import InvalidRequest, NotFound
+from darkroom.errors import NotFound
 from darkroom.prompts.syntax import Finding, find_foreign_syntax
 from darkroom.prompts.tokens import TokenCount, TokenCounter
 from darkroom.request import LONGEST_PROMPT
-from darkroom.web.form import starting_values
-from darkroom.web.order import Counter, requests_of
+from darkroom.web.order import Counter
 from darkroom.web.routes.asking import ProblemWordsOf, WordsOf
 from darkroom.web.routes.body import Values
 from darkroom.web.words import Words
 
-MOST_NOTES = 4
+MOST_PIECES = 200
+MOST_SHOWN = 3
 LONGEST_EXCERPT = 40
 
 
@@ -28,7 +28,7 @@ def order_routes(
 
     @router.post("/jobs", status_code=201)
     def order(values: Values) -> dict[str, Any]:
-        jobs = counter.take({**starting_values(MODELS[0]), **values})
+        jobs = counter.take(values)
         return {"jobs": [job.id for job in jobs], "seed": jobs[0].request.seed, "group": jobs[0].group}
 
     @router.post("/check")
@@ -38,21 +38,12 @@ def order_routes(
         prompt = values.get("prompt")
         readable = prompt if isinstance(prompt, str) and len(prompt) <= LONGEST_PROMPT else ""
         return {
-            "problems": _problems({**starting_values(MODELS[0]), **values}, problem_words_of(request).by_field),
+            "problems": problem_words_of(request).by_field(counter.problems(values)),
             **_reading(tokens.count(_model(values), readable), readable, words),
-            "notes": [_note(finding, readable, words) for finding in find_foreign_syntax(readable)[:MOST_NOTES]],
+            **_foreign(find_foreign_syntax(readable), readable, words),
         }
 
     return router
-
-
-def _problems(values: Mapping[str, object], by_field: Any) -> dict[str, str]:
-    try:
-        requests_of(values)
-    except InvalidRequest as error:
-        sentences: dict[str, str] = by_field(error.problems)
-        return sentences
-    return {}
 
 
 def _model(values: Mapping[str, object]) -> ModelEntry:
@@ -78,13 +69,21 @@ def _figures(count: TokenCount) -> dict[str, int]:
     return {"used": count.used, "limit": count.limit}
 
 
-def _note(finding: Finding, prompt: str, words: Words) -> dict[str, Any]:
-    return {
-        "start": _in_utf16(prompt, finding.start),
-        "end": _in_utf16(prompt, finding.end),
-        "text": _excerpt(finding.text),
-        "words": words.say(f"syntax.{finding.kind}"),
-    }
+def _foreign(findings: Sequence[Finding], prompt: str, words: Words) -> dict[str, Any]:
+    """A note for each kind of syntax with its first pieces, and the places of all of them."""
+    pieces = [
+        {"start": _in_utf16(prompt, each.start), "end": _in_utf16(prompt, each.end), "text": _excerpt(each.text)}
+        for each in findings[:MOST_PIECES]
+    ]
+    kinds = dict.fromkeys(each.kind for each in findings[:MOST_PIECES])
+    notes = [
+        {
+            "pieces": [piece for piece, each in zip(pieces, findings, strict=False) if each.kind == kind][:MOST_SHOWN],
+            "words": words.say(f"syntax.{kind}"),
+        }
+        for kind in kinds
+    ]
+    return {"notes": notes, "places": pieces}
 
 
 def _excerpt(text: str) -> str:

@@ -3,9 +3,9 @@
 A style's name travels in the body: it may hold any character. Must not know: where styles are kept.
 """
 
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends, Request
 
 from darkroom.prompts.style_files import LARGEST_FILE
 from darkroom.prompts.styles import ImportReport, Skipped, Style, StyleBook, apply, apply_negative, make_style
@@ -15,6 +15,13 @@ from darkroom.web.words import Words
 from darkroom.web.words.problems import ProblemWords
 
 MOST_LINES = 6
+
+
+async def _read_file(request: Request) -> bytes:
+    return await read_body(request, LARGEST_FILE)
+
+
+StyleFile = Annotated[bytes, Depends(_read_file)]
 
 
 def style_routes(book: StyleBook, words_of: WordsOf, problem_words_of: ProblemWordsOf) -> APIRouter:
@@ -54,9 +61,9 @@ def style_routes(book: StyleBook, words_of: WordsOf, problem_words_of: ProblemWo
         return {"style": style}
 
     @router.post("/import")
-    async def import_file(request: Request) -> dict[str, Any]:
+    def import_file(content: StyleFile, request: Request) -> dict[str, Any]:
         """The body is the file: styles.csv of A1111 or Forge, or the JSON of Fooocus."""
-        report = book.import_file(await read_body(request, LARGEST_FILE))
+        report = book.import_file(content)
         return {
             "added": list(report.added),
             "skipped": len(report.skipped),

@@ -21,7 +21,7 @@ window.darkroom = (() => {
     },
   };
 
-  // Throws an Error with `status`: 0 when nobody answered.
+  // Throws an Error with `status`, 0 when nobody answered, and `words`, what the server says about it.
   async function ask(address, options = {}) {
     let answer;
     try {
@@ -29,12 +29,34 @@ window.darkroom = (() => {
     } catch (cause) {
       throw Object.assign(new Error("no answer", { cause }), { status: 0 });
     }
-    if (!answer.ok) throw Object.assign(new Error("refused"), { status: answer.status });
-    return answer.json();
+    if (!answer.ok) {
+      const { words = "", problems } = await answer.json().catch(() => ({}));
+      throw Object.assign(new Error("refused"), { status: answer.status, words, problems });
+    }
+    return answer.status === 204 ? null : answer.json();
   }
 
   function fill(template, values) {
     return template.replace(/\{(\w+)\}/g, (whole, name) => (name in values ? String(values[name]) : whole));
+  }
+
+  // An element with its properties and attributes. Text among the children stays text.
+  function make(tag, properties = {}, ...children) {
+    const element = document.createElement(tag);
+    for (const [name, value] of Object.entries(properties)) {
+      if (name in element) element[name] = value;
+      else element.setAttribute(name, value);
+    }
+    element.append(...children);
+    return element;
+  }
+
+  function tell(name, detail) {
+    window.dispatchEvent(new CustomEvent(`darkroom:${name}`, { detail }));
+  }
+
+  function on(name, listen) {
+    window.addEventListener(`darkroom:${name}`, (event) => listen(event.detail ?? {}));
   }
 
   function say(element, text) {
@@ -51,19 +73,5 @@ window.darkroom = (() => {
     }
   }
 
-  // Why a picture was not started: {title, lines}.
-  function refusal(element, props, watch) {
-    const box = element.querySelector(".refusal");
-    watch("value", () => {
-      const { title = "", lines = [] } = props.value ?? {};
-      box.querySelector("strong").textContent = title;
-      box.querySelector("ul").replaceChildren(
-        ...lines.map((line) => Object.assign(document.createElement("li"), { textContent: line })),
-      );
-      box.hidden = !title;
-      if (title) box.scrollIntoView({ block: "nearest", behavior: "smooth" });
-    });
-  }
-
-  return { memory, ask, fill, say, languages, refusal };
+  return { memory, ask, fill, make, tell, on, say, languages };
 })();

@@ -1,35 +1,105 @@
-// The form's memory and its small conveniences. Values are checked by the server when a picture is asked for.
+// The form's values by name: what this browser remembers of them, what the server says about them, and how to change one.
+// Fields are Gradio's; a value goes in as if a person had typed it. Must not know: what any field is for.
 darkroom.form = (() => {
+  const CHECK_AFTER = 250;
+  const { memory, ask, tell, on } = darkroom;
+  let values = {};
   let restored = false;
+  let timer = 0;
+  let asked = 0;
+
+  const input = (name) => document.querySelector(`#${name} textarea, #${name} input[type=number]`);
 
   // Gradio passes values in order and without names; they are kept by name, so that a later order finds them.
-  function restore(names, values) {
-    const kept = darkroom.memory.read("form", {});
+  function restore(names, given, models) {
+    const kept = memory.read("form", {});
+    if (!models.includes(kept.model)) delete kept.model;
+    values = Object.fromEntries(names.map((name, place) => [name, kept[name] ?? given[place]]));
     restored = true;
-    return names.map((name, place) => kept[name] ?? values[place]);
+    queueMicrotask(() => {
+      changed();
+      tell("restored");
+    });
+    return names.map((name) => values[name]);
   }
 
-  function save(names, values) {
-    if (restored) darkroom.memory.write("form", Object.fromEntries(names.map((name, place) => [name, values[place]])));
+  // After Gradio itself has changed fields. (It is not asked to tell every change: two fields that are changed at once, as a
+  // preset does it, lost one of them now and then.)
+  function save(names, given) {
+    values = Object.fromEntries(names.map((name, place) => [name, given[place]]));
+    changed();
     return [];
   }
 
-  function shapeOf(shapes, width, height) {
-    const found = Object.entries(shapes).find(([, size]) => size[0] === width && size[1] === height);
-    return found ? found[0] : null;
+  // As they stand at this moment. Folded fields may not be on the page.
+  function read() {
+    return Object.fromEntries(
+      Object.keys(values).map((name) => {
+        const field = input(name);
+        if (!field) return [name, values[name]];
+        if (field.type !== "number") return [name, field.value];
+        return [name, field.value === "" ? null : Number(field.value)];
+      }),
+    );
   }
 
-  function lastSeed(seed) {
-    return darkroom.memory.read("seed", seed);
+  function set(name, value) {
+    values[name] = value;
+    const field = input(name);
+    if (field && field.value !== String(value)) {
+      const prototype = field.type === "number" ? HTMLInputElement.prototype : HTMLTextAreaElement.prototype;
+      Object.getOwnPropertyDescriptor(prototype, "value").set.call(field, String(value));
+      field.dispatchEvent(new Event("input", { bubbles: true }));
+      field.dispatchEvent(new Event("change", { bubbles: true }));
+    }
+    changed();
   }
 
-  document.addEventListener("keydown", (event) => {
-    if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey)) return;
+  // Like `set`, but the browser's own Undo takes it back.
+  function write(name, text) {
+    const field = input(name);
+    if (!field) return set(name, text);
+    if (field.value === text) return;
+    field.focus({ preventScroll: true });
+    field.select();
+    if (!document.execCommand("insertText", false, text)) set(name, text);
+    field.setSelectionRange(text.length, text.length);
+  }
+
+  function changed() {
+    if (!restored) return;
+    memory.write("form", values);
+    tell("form", values);
+    clearTimeout(timer);
+    timer = setTimeout(check, CHECK_AFTER);
+  }
+
+  // The same rules as at Generate, said while there is time to change something.
+  async function check() {
+    const mine = ++asked;
+    try {
+      const language = document.documentElement.lang;
+      const asking = read();
+      const found = await ask(`/api/check?lang=${language}`, { method: "POST", body: JSON.stringify(asking) });
+      if (mine === asked) tell("checked", { ...found, prompt: asking.prompt });
+    } catch {
+      // Generate says why.
+    }
+  }
+
+  document.addEventListener("input", (event) => {
     if (!event.target.closest?.("#controls")) return;
-    event.preventDefault();
-    const button = document.querySelector("#generate");
-    (button?.matches("button") ? button : button?.querySelector("button"))?.click();
+    const name = event.target.closest("[id]:is(.block)")?.id;
+    if (restored && name in values && input(name) === event.target) {
+      values = read();
+      changed();
+    }
   });
 
-  return { restore, save, shapeOf, lastSeed };
+  on("checked", ({ problems }) => {
+    for (const name of Object.keys(values)) input(name)?.toggleAttribute("data-wrong", name in problems);
+    for (const name of Object.keys(values)) input(name)?.setAttribute("aria-invalid", name in problems);
+  });
+
+  return { restore, save, read, set, write, input, get restored() { return restored; } };
 })();

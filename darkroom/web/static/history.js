@@ -1,171 +1,124 @@
-// The sheet of finished pictures, page by page as it is scrolled, and the view of one with everything that made it.
-darkroom.history = (element, props, reuse) => {
-  const { ask, say } = darkroom;
-  const PAGE = 40;
-  const RETRY = 3000;
-  const { words, language } = props;
+// The history's own view: search, starred or in the trash, newest or oldest first, above the contact sheet.
+darkroom.history = (element) => {
+  const { ask, fill, icon, make, memory, on, say } = darkroom;
+  const words = darkroom.words.history;
+  const language = document.documentElement.lang;
+  const PAGE = 80;
+  const TYPING = 200;
   const find = (selector) => element.querySelector(selector);
-  const sheet = find(".sheet");
   const search = find("input[type=search]");
-  const dialog = find("dialog");
-  const sentinel = find(".sentinel");
+  const nothing = find(".nothing");
 
-  let pictures = [];
-  let next = null;
-  let round = 0; // answers of an older search are dropped
-  let loading = false;
-  let shown = null;
+  let starred = false;
+  let trash = false;
+  let order = memory.read("order", "newest") === "oldest" ? "oldest" : "newest";
+  let total = 0;
+  let begun = false;
+
+  const toggle = (name, label, run) => {
+    const button = make("button", { type: "button", className: `filter ${name}`, "aria-pressed": "false" }, icon(name), make("span", {}, label));
+    button.addEventListener("click", run);
+    return button;
+  };
+  const star = toggle("star", words.starred, () => {
+    starred = !starred;
+    restart();
+  });
+  const bin = toggle("trash", words.trash, () => {
+    trash = !trash;
+    restart();
+  });
+  const sort = make("select", { className: "order", "aria-label": words.order });
+  sort.append(...["newest", "oldest"].map((value) => make("option", { value, textContent: words[value] })));
+  sort.value = order;
+  sort.addEventListener("change", () => {
+    order = sort.value;
+    memory.write("order", order);
+    restart();
+  });
+  const read = make("button", { type: "button", className: "filter read", title: darkroom.words.reuse.read_hint }, icon("picture"), make("span", {}, darkroom.words.reuse.read));
+  read.addEventListener("click", () => darkroom.reading.choose());
 
   find("h2").textContent = words.title;
   search.placeholder = words.search;
   search.setAttribute("aria-label", words.search);
-  for (const part of ["reuse", "download", "newer", "older"]) find(`dialog .${part}`).textContent = words[part];
-  find(".close").setAttribute("aria-label", words.close);
-  find(".close").textContent = "×";
+  find(".filters").append(star, sort, bin, read);
 
-  const page = (before) => {
-    const query = new URLSearchParams({ limit: PAGE, lang: language, q: search.value.trim() });
-    if (before) query.set("before", before);
-    return ask(`/api/history?${query}`);
-  };
+  const list = () => ({ q: search.value.trim(), starred: starred || "", trash: trash || "" });
+  const newestFirst = () => order === "newest";
 
-  async function more() {
-    if (loading || (next === null && pictures.length)) return;
-    loading = true;
-    const mine = round;
-    try {
-      const found = await page(next);
-      if (mine !== round) return;
-      next = found.next;
-      pictures.push(...found.pictures);
-      sheet.append(...found.pictures.map(tile));
+  const sheet = darkroom.sheet(find(".sheet"), {
+    label: words.sheet,
+    open: (id) => darkroom.view(id, { within: list() }),
+    fetchPage(cursor) {
+      const asked = { limit: PAGE, lang: language, order, ...list() };
+      const query = new URLSearchParams(Object.entries(asked).filter(([, value]) => value !== ""));
+      if (cursor !== null) query.set("cursor", cursor);
+      return ask(`/api/history?${query}`);
+    },
+    told({ total: whole }) {
+      if (whole !== null) total = whole;
       tell();
-    } catch {
-      if (mine !== round) return;
-      say(find(".nothing"), words.failed);
-      setTimeout(more, RETRY);
-    } finally {
-      if (mine === round) loading = false;
-    }
-    observe();
-  }
+    },
+    failed: () => say(nothing, words.failed),
+  });
 
   function tell() {
-    const word = search.value.trim() ? words.none_found : words.empty;
-    say(find(".nothing"), pictures.length ? "" : word);
-    search.hidden = !pictures.length && !search.value;
+    const empty = search.value.trim() ? words.none_found : trash ? words.trash_empty : starred ? words.none_starred : words.empty;
+    say(nothing, total ? "" : empty);
+    say(find(".hint"), trash && total ? words.trash_hint : "");
+    const count = total === 1 ? words.one : fill(words.count, { count: total.toLocaleString(language) });
+    find(".count").textContent = total ? count : "";
   }
 
   function restart() {
-    round += 1;
-    pictures = [];
-    next = null;
-    loading = false;
-    sheet.replaceChildren();
-    more();
+    begun = true;
+    star.setAttribute("aria-pressed", String(starred));
+    bin.setAttribute("aria-pressed", String(trash));
+    element.querySelector(".history").classList.toggle("trashed", trash);
+    sheet.restart();
   }
 
-  // Pictures that were finished after this page was loaded, here or in another tab.
-  async function addNew() {
-    const mine = round;
-    try {
-      const newest = pictures[0]?.id ?? 0;
-      const found = (await page(null)).pictures.filter((picture) => picture.id > newest);
-      if (mine !== round || newest !== (pictures[0]?.id ?? 0)) return;
-      pictures.unshift(...found);
-      sheet.prepend(...found.map(tile));
+  const belongs = (tile, inTrash) => inTrash === trash && (!starred || tile.starred) && !search.value.trim();
+
+  on("picture", async ({ id }) => {
+    if (!begun) return;
+    const picture = await darkroom.pictures.get(id);
+    if (belongs(picture, picture.in_trash) && !sheet.has(id)) {
+      total += 1;
+      sheet.add(picture, newestFirst());
       tell();
-    } catch {
-      // The next finished picture brings both.
     }
-  }
-
-  function tile(picture) {
-    const { width, height } = picture.request;
-    const button = document.createElement("button");
-    const image = document.createElement("img");
-    button.type = "button";
-    button.className = "tile";
-    button.dataset.id = picture.id;
-    button.style.setProperty("--ratio", width / height);
-    button.title = picture.request.prompt;
-    button.setAttribute("aria-label", picture.title);
-    image.loading = "lazy";
-    image.decoding = "async";
-    image.alt = "";
-    image.src = picture.thumbnail;
-    button.append(image);
-    button.addEventListener("click", () => open(picture));
-    return button;
-  }
-
-  function open(picture) {
-    shown = picture;
-    const full = find(".full");
-    full.href = picture.picture;
-    full.querySelector("img").src = picture.picture;
-    full.querySelector("img").alt = picture.title;
-    full.style.setProperty("--ratio", picture.request.width / picture.request.height);
-    const made = new Date(picture.created_at).toLocaleString(language === "zh" ? "zh-CN" : "en", {
-      dateStyle: "medium",
-      timeStyle: "short",
-    });
-    find(".number").textContent = `#${picture.id} · ${made}`;
-    find(".facts .prompt").textContent = picture.request.prompt || words.no_prompt;
-    find("dl").replaceChildren(
-      ...picture.rows.flatMap(([name, value]) => [
-        Object.assign(document.createElement("dt"), { textContent: name }),
-        Object.assign(document.createElement("dd"), { textContent: value }),
-      ]),
-    );
-    find("dialog .download").href = picture.picture;
-    find("dialog .download").download = picture.name;
-    const place = pictures.findIndex((other) => other.id === picture.id);
-    find(".newer").disabled = place < 1;
-    find(".older").disabled = place < 0 || place === pictures.length - 1;
-    if (!dialog.open) dialog.showModal();
-  }
-
-  function turn(by) {
-    const place = pictures.findIndex((other) => other.id === shown?.id);
-    const other = place < 0 ? undefined : pictures[place + by];
-    if (other) open(other);
-    if (place + by >= pictures.length - 2) more();
-  }
-
-  find(".reuse").addEventListener("click", () => {
-    reuse(shown.id);
-    dialog.close();
-    window.scrollTo({ top: 0, behavior: "smooth" });
   });
-  find(".newer").addEventListener("click", () => turn(-1));
-  find(".older").addEventListener("click", () => turn(1));
-  dialog.addEventListener("keydown", (event) => {
-    if (event.key === "ArrowLeft") turn(-1);
-    if (event.key === "ArrowRight") turn(1);
+  on("changed", ({ kind, id, tile }) => {
+    if (!begun) return;
+    const here = sheet.has(id);
+    if (kind === "star") {
+      sheet.star(id, tile.starred);
+      if (!starred || here === tile.starred) return;
+    }
+    const stays = kind !== "purge" && belongs(tile, kind === "trash" || (kind === "star" && trash));
+    if (here && !stays && sheet.remove(id)) total -= 1;
+    if (!here && stays) {
+      total += 1;
+      sheet.add(tile, newestFirst());
+    }
+    tell();
   });
-  // A click beside the sheet of paper puts it away.
-  dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
+  on("view", ({ name }) => {
+    if (name !== "history") return;
+    if (begun) sheet.draw();
+    else restart();
+  });
+  on("viewer-closed", ({ id }) => {
+    if (document.documentElement.dataset.view === "history" && sheet.has(id)) sheet.focusOn(id);
+  });
 
   let typing = 0;
   search.addEventListener("input", () => {
     clearTimeout(typing);
-    typing = setTimeout(restart, 200);
-  });
-  window.addEventListener("darkroom:picture", addNew);
-  window.addEventListener("darkroom:show", async ({ detail }) => {
-    const known = pictures.find((picture) => picture.id === detail.id);
-    open(known ?? (await ask(`/api/pictures/${detail.id}?lang=${language}`)));
+    typing = setTimeout(restart, TYPING);
   });
 
-  // The observer speaks only when the sentinel comes into view, so it is asked anew after every page.
-  const observer = new IntersectionObserver((seen) => seen.some((one) => one.isIntersecting) && next !== null && more(), {
-    rootMargin: "600px",
-  });
-  function observe() {
-    observer.unobserve(sentinel);
-    observer.observe(sentinel);
-  }
-
-  more();
+  if (document.documentElement.dataset.view === "history") restart();
 };

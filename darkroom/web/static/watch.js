@@ -1,208 +1,247 @@
-// Follows this browser's jobs, one after the other, by asking /api/jobs: every 0.4 s, every 2 s when the page is hidden,
-// ever more rarely while nobody answers. The jobs are remembered, so a reload shows them again.
-darkroom.watch = (element, props, watch) => {
-  const { memory, ask, fill, say } = darkroom;
-  const SOON = 400;
-  const HIDDEN = 2000;
-  const RAREST = 10000;
-  const PATIENCE = 8000;
-  const ENDED = new Set(["done", "failed", "cancelled"]);
-  const { words, language } = props;
+// The tray: the picture being made, from the first word to the print, or a finished one. Whatever the machine makes is shown,
+// whoever asked for it, unless a person has laid a finished picture here to look at.
+darkroom.watch = (element) => {
+  const { memory, fill, make, on, say, tell } = darkroom;
+  const words = darkroom.words.watch;
+  const SOFTEST = 2.5; // pixels of blur on the first preview; none on the last
+  const TITLE = darkroom.words.name;
   const find = (selector) => element.querySelector(selector);
   const panel = find(".watch");
+  const print = find(".print");
   const image = find(".print img");
   const bar = find(".progress");
   const stop = find(".stop");
+  const follow = find(".follow");
+  const open = find(".print .open");
 
-  let timer = 0;
-  let looking = false;
-  let failures = 0;
-  let current = null;
-  let previewShown = "";
+  let job = null; // the number of the job that is shown
+  let picture = null; // the finished picture that is shown
+  let pinned = false; // a person chose it: no job takes its place
+  let wanted = 0; // pictures and previews arrive in any order; only the last asked for is shown
   let stopping = null;
+  let removed = null; // the picture last thrown away from here
+  let previewOf = null; // the job whose preview was asked for last
 
+  const actions = darkroom.actions({ view: (shown) => darkroom.view(shown.id) });
+  find(".below").append(make("p", { className: "caption" }), actions.element);
   find(".print .empty").textContent = words.empty;
-  find(".open").textContent = words.open;
-  find(".download").textContent = words.download;
-  find(".show").textContent = words.details;
   stop.textContent = words.stop;
+  follow.textContent = words.follow;
+  open.setAttribute("aria-label", darkroom.words.picture.view);
+  open.title = darkroom.words.picture.view;
   panel.setAttribute("aria-label", words.title);
+  bar.setAttribute("aria-label", words.title);
 
-  const jobs = () => memory.read("jobs", []).filter(Number.isInteger);
-  const forget = (job) => memory.write("jobs", jobs().filter((other) => other !== job));
+  // --- jobs
 
-  function delay() {
-    if (failures) return Math.min(SOON * 2 ** failures, RAREST);
-    return document.hidden ? HIDDEN : SOON;
+  function news({ jobs, ended, cutOff }) {
+    say(find(".cut-off"), cutOff ? words.cut_off : "");
+    if (cutOff) return;
+    ended.forEach(end);
+    if (jobs.length) showJob(jobs[0]);
+    else if (job !== null) rest("idle");
   }
 
-  async function look() {
-    if (looking) return;
-    clearTimeout(timer);
-    const [job, ...waiting] = jobs();
-    if (job === undefined) return;
-    looking = true;
-    try {
-      const status = await ask(`/api/jobs/${job}?lang=${language}`);
-      failures = 0;
-      await show(status, waiting.length);
-      if (ENDED.has(status.state)) forget(job);
-    } catch (problem) {
-      if (problem.status === 404) {
-        forget(job);
-        rest();
-      } else {
-        failures += 1;
-        if (failures > 1) say(find(".notice"), words.cut_off);
-      }
-    } finally {
-      looking = false;
-    }
-    if (jobs().length) timer = setTimeout(look, delay());
-  }
-
-  async function show(status, waiting) {
-    if (current !== status.id) begin(status);
+  function showJob(status) {
+    if (job !== status.id) begin(status);
     panel.dataset.activity = status.activity;
     say(find(".activity"), status.words.activity);
     say(find(".detail"), status.words.detail);
     say(find(".left"), status.words.left);
     say(find(".notice"), status.words.notice);
-    say(find(".more"), waiting ? fill(words.more, { count: waiting }) : "");
     showProgress(status);
-    const ended = ENDED.has(status.state);
-    stop.hidden = ended;
+    stop.hidden = false;
     stop.disabled = stopping === status.id;
     stop.textContent = stop.disabled ? words.stopping : words.stop;
-    if (status.preview_number && !ended) {
-      await showImage(`/api/jobs/${status.id}/preview?n=${status.preview_number}`, words.preview, true);
+    follow.hidden = !pinned;
+    if (status.preview_number && !pinned) {
+      previewOf = status.id;
+      const softness = status.of ? SOFTEST * (1 - status.step / status.of) : 0;
+      present(`/api/jobs/${status.id}/preview?n=${status.preview_number}`, {
+        words: words.preview, width: status.width, height: status.height, preview: true, softness,
+      });
     }
-    if (status.state === "done") await finish(status.picture);
-    if (status.state === "failed") fail(status);
-    if (status.state === "cancelled") restore();
   }
 
   function begin(status) {
-    current = status.id;
+    job = status.id;
+    forgive();
+    if (pinned) return;
+    actions.show(null);
+    say(find(".caption"), "");
+    print.classList.add("expecting");
+    tell("shown", { id: null });
+  }
+
+  function forgive() {
     find(".failure").hidden = true;
     find(".failure strong").textContent = find(".failure .next").textContent = "";
-    find(".actions").hidden = true;
-    image.style.aspectRatio = `${status.width} / ${status.height}`;
   }
 
   function showProgress(status) {
-    bar.hidden = ENDED.has(status.state);
-    bar.classList.toggle("unknown", status.progress === null);
-    if (status.progress === null) {
-      bar.removeAttribute("aria-valuenow");
-    } else {
+    const known = status.progress !== null;
+    bar.hidden = false;
+    bar.classList.toggle("unknown", !known);
+    if (known) {
       bar.setAttribute("aria-valuenow", Math.round(status.progress * 100));
       bar.firstElementChild.style.width = `${status.progress * 100}%`;
+    } else {
+      bar.removeAttribute("aria-valuenow");
     }
+    const percent = known ? fill(words.percent, { percent: Math.round(status.progress * 100) }) : "";
+    document.title = `${percent || status.words.activity} · ${TITLE}`;
   }
+
+  function end(status) {
+    if (status.state === "done") {
+      tell("picture", { id: status.picture });
+      if (!pinned) showPicture(status.picture).catch(() => {});
+      if (document.hidden) document.title = `✓ ${TITLE}`;
+    } else if (!pinned) {
+      restore();
+    }
+    if (status.state === "failed") {
+      find(".failure strong").textContent = status.words.error;
+      find(".failure .next").textContent = status.words.next;
+      find(".failure").hidden = false;
+    }
+    rest(status.state);
+    if (status.state === "cancelled") say(find(".activity"), status.words.activity);
+  }
+
+  function rest(activity) {
+    job = null;
+    panel.dataset.activity = activity;
+    bar.hidden = stop.hidden = follow.hidden = true;
+    for (const part of [".activity", ".detail", ".left", ".notice"]) say(find(part), "");
+    if (!document.hidden) document.title = TITLE;
+    print.classList.remove("expecting");
+  }
+
+  // --- what lies in the tray
 
   // A picture takes the place of the last one only when it has fully arrived.
-  async function showImage(address, description, isPreview) {
-    if (address === previewShown) return;
+  function present(address, { words: description, width, height, preview = false, softness = 0, faint = false }) {
+    const mine = (wanted += 1);
     const next = new Image();
     next.src = address;
-    try {
-      await Promise.race([next.decode(), new Promise((_, giveUp) => setTimeout(giveUp, PATIENCE))]);
-    } catch {
-      return;
-    }
-    previewShown = address;
-    image.src = address;
-    image.alt = description;
-    image.classList.toggle("preview", isPreview);
-    image.hidden = false;
-    find(".print .empty").hidden = true;
-  }
-
-  async function finish(id) {
-    memory.write("shown", id);
-    await showPicture(id);
-    window.dispatchEvent(new CustomEvent("darkroom:picture", { detail: { id } }));
+    const show = () => {
+      if (mine < wanted && !preview) return;
+      if (mine < Number(image.dataset.turn ?? 0)) return;
+      image.dataset.turn = mine;
+      print.style.setProperty("--ratio", width / height);
+      print.style.setProperty("--softness", `${softness}px`);
+      print.classList.toggle("expecting", faint && job !== null);
+      image.src = address;
+      image.alt = description;
+      image.classList.toggle("preview", preview);
+      image.hidden = false;
+      open.hidden = preview;
+      find(".print .empty").hidden = true;
+    };
+    if (image.getAttribute("src") === address) show();
+    else next.decode().then(show, () => {});
   }
 
   async function showPicture(id) {
-    const picture = await ask(`/api/pictures/${id}?lang=${language}`);
-    image.style.aspectRatio = `${picture.request.width} / ${picture.request.height}`;
-    await showImage(picture.picture, fill(words.picture, { prompt: picture.request.prompt }), false);
-    find(".open").href = picture.picture;
-    find(".download").href = picture.picture;
-    find(".download").download = picture.name;
-    find(".show").dataset.id = id;
-    find(".actions").hidden = false;
-  }
-
-  function fail(status) {
-    find(".failure strong").textContent = status.words.error;
-    find(".failure .next").textContent = status.words.next;
-    find(".failure").hidden = false;
-    restore();
+    const found = await darkroom.pictures.get(id);
+    picture = found;
+    memory.write("shown", id);
+    const nextBegan = job !== null && !pinned;
+    if (nextBegan && image.classList.contains("preview") && previewOf === job) return;
+    present(found.picture, {
+      words: fill(words.picture, { prompt: found.request.prompt }), width: found.width, height: found.height, faint: nextBegan,
+    });
+    if (nextBegan) return;
+    actions.show(found);
+    const { size_value: size } = darkroom.words.history;
+    const facts = [`#${found.id}`, fill(size, { width: found.width, height: found.height }), found.took];
+    say(find(".caption"), facts.filter(Boolean).join(" · "));
+    tell("shown", { id });
   }
 
   // Back to the last finished picture, or to the empty tray.
   function restore() {
     const id = memory.read("shown", null);
-    previewShown = "";
-    if (Number.isInteger(id)) {
-      showPicture(id).catch((problem) => {
-        if (problem.status === 404) clear();
-      });
-    } else {
-      clear();
-    }
+    if (!Number.isInteger(id)) return clear();
+    return showPicture(id).catch((problem) => problem.status === 404 && clear());
   }
 
   function clear() {
     memory.write("shown", null);
-    image.hidden = true;
+    picture = null;
+    wanted += 1;
+    image.dataset.turn = wanted;
+    image.hidden = open.hidden = true;
     image.removeAttribute("src");
-    find(".actions").hidden = true;
+    actions.show(null);
+    say(find(".caption"), "");
     find(".print .empty").hidden = false;
+    tell("shown", { id: null });
   }
 
-  function rest() {
-    panel.dataset.activity = "idle";
-    bar.hidden = true;
-    stop.hidden = true;
-    for (const part of [".activity", ".detail", ".left", ".more", ".notice"]) say(find(part), "");
-    restore();
+  // --- what a person does
+
+  // A click is answered before the server is.
+  on("asked", () => {
+    if (job !== null) return;
+    pinned = false;
+    panel.dataset.activity = "asked";
+    forgive();
+    say(find(".activity"), darkroom.words.form.asked);
+    bar.hidden = false;
+    bar.classList.add("unknown");
+    if (matchMedia("(max-width: 860px)").matches) panel.scrollIntoView({ block: "nearest", behavior: "smooth" });
+  });
+  on("refused", () => panel.dataset.activity === "asked" && rest("idle"));
+  on("choose", ({ id }) => {
+    pinned = job !== null;
+    follow.hidden = !pinned;
+    print.classList.remove("expecting");
+    showPicture(id).catch((problem) => darkroom.toast(problem.words || darkroom.words.picture.failed));
+  });
+  on("live", () => {
+    pinned = false;
+    job = null; // begin anew: the preview comes with the next look
+    darkroom.queue.look();
+  });
+  on("changed", ({ kind, id, tile }) => {
+    if (kind === "restore" && (id === removed || !picture)) showPicture(id).catch(() => {});
+    if (picture?.id !== id) return;
+    if (kind === "star") picture.starred = tile.starred;
+    if (kind === "trash") leave(id);
+  });
+
+  // The picture shown was thrown away: the next one takes its place, until it is brought back.
+  async function leave(id) {
+    removed = id;
+    try {
+      const { older, newer } = await darkroom.pictures.get(id);
+      if (older ?? newer) await showPicture(older ?? newer);
+      else clear();
+    } catch {
+      clear();
+    }
   }
+
+  // A browser that has shown nothing yet begins with the newest picture there is.
+  on("recent", ({ newest }) => {
+    if (newest !== null && !picture && !Number.isInteger(memory.read("shown", null))) showPicture(newest).catch(() => {});
+  });
 
   stop.addEventListener("click", async () => {
-    stopping = current;
+    stopping = job;
     stop.disabled = true;
     stop.textContent = words.stopping;
-    try {
-      await ask(`/api/jobs/${current}/stop`, { method: "POST" });
-    } catch {
-      stopping = null;
-    }
-    look();
+    await darkroom.queue.stop(job).catch(() => (stopping = null));
+  });
+  follow.addEventListener("click", () => tell("live"));
+  open.addEventListener("click", () => picture && darkroom.view(picture.id));
+  document.addEventListener("visibilitychange", () => {
+    if (!document.hidden && job === null) document.title = TITLE;
   });
 
-  find(".show").addEventListener("click", () => {
-    const id = Number(find(".show").dataset.id);
-    window.dispatchEvent(new CustomEvent("darkroom:show", { detail: { id } }));
-  });
-
-  watch("value", () => {
-    const { job, seed } = props.value ?? {};
-    if (!Number.isInteger(job) || jobs().includes(job)) return;
-    memory.write("seed", seed);
-    memory.write("jobs", [...jobs(), job]);
-    panel.scrollIntoView({ block: "nearest", behavior: "smooth" });
-    failures = 0;
-    look();
-  });
-
-  document.addEventListener("visibilitychange", () => document.hidden || look());
-  window.addEventListener("online", look);
-  window.addEventListener("storage", (event) => event.key === memory.key("jobs") && look());
-
-  rest();
-  look();
+  rest("idle");
+  restore();
+  darkroom.queue.follow(news);
 };

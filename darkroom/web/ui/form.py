@@ -1,21 +1,29 @@
-"""The form: what a picture can be asked for. Labels, limits and defaults come from words, request and model.
+"""The form: what a picture can be asked for. First what nearly everyone wants, then the rest, folded.
 
-Must not know: what happens to the values.
+Labels, limits and defaults come from words, request and catalogue. Must not know: what happens to the values.
 """
 
-import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
 
-from darkroom.catalog import MODELS, ModelEntry
-from darkroom.request import LONGEST_PROMPT, GenerationRequest
-from darkroom.web.form import limits_of, size_limits, starting_values, values_of
-from darkroom.web.shapes import shape_of, shapes_of
+from darkroom.catalog import MODELS, ModelEntry, Preset
+from darkroom.prompts.batch import MOST_PICTURES
+from darkroom.request import GenerationRequest
+from darkroom.web.form import COUNT, starting_values, values_of
+from darkroom.web.ui.figure import build_figure
+from darkroom.web.ui.fold import folded
+from darkroom.web.ui.presets import build_presets
+from darkroom.web.ui.prompt import build_prompt
+from darkroom.web.ui.seed import build_seed
+from darkroom.web.ui.shapes import build_size
 from darkroom.web.words import Words
 
 MESSAGE = '<div class="refusal" role="alert" hidden><strong></strong><ul></ul></div>'
+# Where the handles end: beyond this, more is seldom better. It can still be typed.
+STEPS_REACH, GUIDANCE_REACH, CFG_REACH = 50, 10, 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,55 +32,81 @@ class Form:
 
     fields: tuple[str, ...]
     inputs: list[Any]
-    shape: gr.Radio
-    generate: gr.Button
     message: gr.HTML
-    model: ModelEntry
 
     @property
     def outputs(self) -> list[Any]:
-        return [*self.inputs, self.shape]
+        return self.inputs
 
     def filled(self, request: GenerationRequest) -> list[Any]:
-        """A value for each of `outputs`."""
-        values = values_of(request)
-        return [*(values[field] for field in self.fields), shape_of(self.model, request.width, request.height)]
+        """A value for each of `outputs`. How many pictures to make is not part of one picture."""
+        return self.filled_with(values_of(request))
+
+    def filled_with(self, values: Mapping[str, object]) -> list[Any]:
+        """The same with some of the fields; the others stay as they are."""
+        return [values.get(field, gr.skip()) for field in self.fields]
 
 
-def build_form(words: Words, model: ModelEntry) -> Form:
-    start = starting_values(model)
-    parts: dict[str, Any] = {}
-    parts["prompt"] = gr.Textbox(
-        value=str(start["prompt"]),
-        label=words.say("fields.prompt"),
-        placeholder=words.say("form.prompt_hint"),
-        lines=4,
-        max_lines=14,
-        max_length=LONGEST_PROMPT,
-        elem_id="prompt",
-        autofocus=True,
-    )
+def build_form(words: Words, model: ModelEntry, presets: Mapping[str, Sequence[Preset]]) -> Form:
+    """`presets` by model."""
+    start: dict[str, Any] = starting_values(model, presets[model.name])
+    parts: dict[str, Any] = {"prompt": build_prompt(words)}
     message = gr.HTML(
         html_template=MESSAGE,
         js_on_load="darkroom.refusal(element, props, watch)",
         elem_id="refusal",
         apply_default_css=False,
+        words=words.group("form"),
     )
-    generate = gr.Button(words.say("form.generate"), variant="primary", size="lg", elem_id="generate")
-    shape = _size(words, model, parts, start)
-    parts["steps"] = _slider(words, "steps", start, info="steps_info", step=1)
-    parts["guidance"] = _slider(words, "guidance", start, info="guidance_info", step=0.1)
-    _seed(words, parts, start)
-    with gr.Accordion(words.say("form.advanced"), open=False, elem_id="advanced"):
-        parts["cfg_scale"] = _slider(words, "cfg_scale", start, info="cfg_info", step=0.1)
+    parts[COUNT] = _order(words)
+    build_presets(words, presets)
+    with gr.Row(elem_id="figures", elem_classes="pair"):
+        parts["steps"] = build_figure(
+            words, "steps", value=start["steps"], step=1, reach=STEPS_REACH, about="form.steps_info"
+        )
+        parts["guidance"] = build_figure(
+            words, "guidance", value=start["guidance"], step=0.1, reach=GUIDANCE_REACH, about="form.guidance_info"
+        )
+    parts |= build_size(words, MODELS, start)
+    parts["seed"] = build_seed(words)
+    parts |= _advanced(words, model, start)
+    return Form(fields=tuple(parts), inputs=list(parts.values()), message=message)
+
+
+def _order(words: Words) -> gr.Number:
+    """The button, and beside it how many pictures."""
+    with gr.Row(elem_id="order", elem_classes="pair"):
+        gr.Button(words.say("form.generate"), variant="primary", size="lg", elem_id="generate")
+        return gr.Number(
+            value=1,
+            step=1,
+            label=words.say("form.pictures"),
+            info=words.say("form.pictures_about", most=MOST_PICTURES),
+            min_width=72,
+            elem_id=COUNT,
+        )
+
+
+def _advanced(words: Words, model: ModelEntry, start: Mapping[str, Any]) -> dict[str, Any]:
+    parts: dict[str, Any] = {}
+    with folded(words.say("form.advanced"), "advanced"):
+        parts["cfg_scale"] = build_figure(
+            words, "cfg_scale", value=start["cfg_scale"], step=0.1, reach=CFG_REACH, about="form.cfg_info"
+        )
+        _hint(words.say("form.cfg_info"))
         parts["negative_prompt"] = gr.Textbox(
             value=str(start["negative_prompt"]),
             label=words.say("fields.negative_prompt"),
-            info=words.say("form.negative_info"),
             lines=2,
             max_lines=8,
-            max_length=LONGEST_PROMPT,
             elem_id="negative_prompt",
+        )
+        gr.HTML(
+            html_template='<p class="hint"></p>',
+            js_on_load="darkroom.negative(element, props)",
+            elem_id="negative-hint",
+            apply_default_css=False,
+            about=words.say("form.negative_info"),
         )
         parts["model"] = gr.Dropdown(
             choices=[(entry.title, entry.name) for entry in MODELS],
@@ -80,81 +114,13 @@ def build_form(words: Words, model: ModelEntry) -> Form:
             label=words.say("fields.model"),
             info=words.say("form.model_info", licence=model.licence),
             filterable=False,
+            visible=len(MODELS) > 1,
             elem_id="model",
         )
-    return Form(
-        fields=tuple(parts),
-        inputs=list(parts.values()),
-        shape=shape,
-        generate=generate,
-        message=message,
-        model=model,
-    )
+        if len(MODELS) == 1:
+            _hint(words.say("form.only_model", title=model.title, licence=model.licence))
+    return parts
 
 
-def _slider(words: Words, field: str, start: dict[str, Any], *, info: str, step: float) -> gr.Slider:
-    limits = limits_of(field)
-    return gr.Slider(
-        minimum=limits.smallest,
-        maximum=limits.largest,
-        step=step,
-        value=start[field],
-        label=words.say(f"fields.{field}"),
-        info=words.say(f"form.{info}"),
-        elem_id=field,
-        buttons=[],
-    )
-
-
-def _size(words: Words, model: ModelEntry, parts: dict[str, Any], start: dict[str, Any]) -> gr.Radio:
-    limits, shapes = size_limits(model), shapes_of(model)
-    shape = gr.Radio(
-        choices=list(shapes),
-        value=shape_of(model, model.default_width, model.default_height),
-        label=words.say("form.shape"),
-        elem_id="shape",
-    )
-    info = words.say(
-        "form.size_info", smallest=f"{limits.smallest:g}", largest=f"{limits.largest:g}", step=f"{limits.step:g}"
-    )
-    with gr.Row(elem_id="size", elem_classes="pair"):
-        for side in ("width", "height"):
-            parts[side] = gr.Number(
-                value=start[side], step=limits.step, label=words.say(f"fields.{side}"), min_width=80, elem_id=side
-            )
-    _hint(info)
-    sides = [parts["width"], parts["height"]]
-    table = json.dumps(shapes)
-    quiet: dict[str, Any] = {"fn": None, "queue": False, "show_progress": "hidden"}
-    shape.input(js=f"(name) => ({table})[name]", inputs=[shape], outputs=sides, **quiet)
-    gr.on(
-        [side.change for side in sides],
-        js=f"(w, h) => darkroom.form.shapeOf({table}, w, h)",
-        inputs=sides,
-        outputs=[shape],
-        trigger_mode="always_last",
-        **quiet,
-    )
-    return shape
-
-
-def _seed(words: Words, parts: dict[str, Any], start: dict[str, Any]) -> None:
-    with gr.Row(elem_id="seed-row", elem_classes="pair"):
-        parts["seed"] = gr.Number(
-            value=start["seed"],
-            step=1,
-            label=words.say("fields.seed"),
-            min_width=120,
-            scale=3,
-            elem_id="seed",
-        )
-        again = gr.Button(words.say("form.random_seed"), size="sm", min_width=60, scale=1, elem_id="random-seed")
-        last = gr.Button(words.say("form.last_seed"), size="sm", min_width=60, scale=1, elem_id="last-seed")
-    quiet: dict[str, Any] = {"fn": None, "queue": False, "show_progress": "hidden"}
-    _hint(words.say("form.seed_info"))
-    again.click(js=f"() => {start['seed']}", outputs=[parts["seed"]], **quiet)
-    last.click(js="(seed) => darkroom.form.lastSeed(seed)", inputs=[parts["seed"]], outputs=[parts["seed"]], **quiet)
-
-
-def _hint(text: str) -> gr.HTML:
-    return gr.HTML(html_template=f'<p class="hint">{text}</p>', js_on_load=None, apply_default_css=False)
+def _hint(text: str) -> None:
+    gr.HTML(html_template=f'<p class="hint">{text}</p>', js_on_load=None, apply_default_css=False)

@@ -1,4 +1,4 @@
-"""Words: what a person reads, by key and language, from en.yaml and zh.yaml beside this file.
+"""Words: what a person reads, by key and language, from the YAML files beside this one: en.yaml, recall.en.yaml…
 
 A missing key is a mistake of ours and raises KeyError. Must not know: who reads, or where.
 """
@@ -11,6 +11,8 @@ import yaml
 
 Language = Literal["en", "zh"]
 LANGUAGES: tuple[Language, ...] = get_args(Language)
+
+GROUPS_FOR_SCRIPTS = ("form", "views", "watch", "strip", "picture", "viewer", "reuse", "history")
 
 
 class Words:
@@ -34,14 +36,23 @@ class Words:
         """The words directly below `key`, for the page's scripts."""
         return {name: word for name, word in self._tree[key].items() if isinstance(word, str)}
 
+    def for_scripts(self) -> dict[str, Any]:
+        """What the page's scripts say by themselves."""
+        return {"name": self.say("name"), **{key: dict(self._tree[key]) for key in GROUPS_FOR_SCRIPTS}}
+
 
 def load_words() -> dict[Language, Words]:
     """Read every language."""
-    folder = files(__package__)
-    return {
-        language: Words(language, yaml.safe_load((folder / f"{language}.yaml").read_text(encoding="utf-8")))
-        for language in LANGUAGES
-    }
+    return {language: Words(language, _tree(language)) for language in LANGUAGES}
+
+
+def _tree(language: Language) -> dict[str, Any]:
+    """Each file has groups of its own."""
+    tree: dict[str, Any] = {}
+    for file in sorted(files(__package__).iterdir(), key=lambda file: file.name):
+        if file.name == f"{language}.yaml" or file.name.endswith(f".{language}.yaml"):
+            tree |= yaml.safe_load(file.read_text(encoding="utf-8"))
+    return tree
 
 
 def _flattened(tree: Mapping[str, Any], above: str = "") -> list[tuple[str, str]]:

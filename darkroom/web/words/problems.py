@@ -11,6 +11,7 @@ from darkroom.errors import Problem, shown
 from darkroom.web.words import Words
 
 PHRASES = (
+    "pixels_in_steps",
     "pixels",
     "characters_plain",
     "characters_most",
@@ -25,6 +26,8 @@ PHRASES = (
     "text",
     "plain_text",
     "seed",
+    "whole_range",
+    "number_range",
     "one_of",
     "object",
     "free_name",

@@ -1,0 +1,34 @@
+// The sheet of shortcuts, and the shortcuts that belong to no single part of the page.
+darkroom.help = (element, props) => {
+  const { make } = darkroom;
+  const { rows, words } = props;
+  const sheet = element.querySelector("dialog");
+  sheet.querySelector("h2").textContent = words.title;
+  sheet.querySelector("button").textContent = words.close;
+  sheet.setAttribute("aria-label", words.title);
+  sheet.querySelector("dl").append(
+    ...rows.flatMap(([keys, what]) => [
+      make("dt", {}, ...keys.flatMap((key, place) => [place ? " " : "", make("span", { className: "key" }, key)])),
+      make("dd", {}, what),
+    ]),
+  );
+  sheet.addEventListener("click", (event) => event.target === sheet && sheet.close());
+
+  const open = () => sheet.open || sheet.showModal();
+  document.addEventListener("click", (event) => event.target.closest?.("#open-help") && open());
+
+  const isTyping = (target) => target.closest?.("input:not([type=range], [type=radio]), textarea, select, [contenteditable]");
+  const isBusy = () => document.querySelector("dialog[open], :popover-open");
+
+  document.addEventListener("keydown", (event) => {
+    if (event.defaultPrevented || event.isComposing || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.key === "Escape" && !isBusy()) document.querySelector(".watch .stop:not([hidden], :disabled)")?.click();
+    if (isTyping(event.target) || isBusy()) return;
+    if (event.key === "?") open();
+    else if (event.key === "/") {
+      event.preventDefault();
+      darkroom.views.show("history");
+      document.querySelector("#history input[type=search]")?.focus();
+    }
+  });
+};

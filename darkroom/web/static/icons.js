@@ -1,0 +1,33 @@
+// Small line drawings for buttons: darkroom.icon("star"). Every button that has one also has a name in words.
+darkroom.icon = (() => {
+  const SVG = "http://www.w3.org/2000/svg";
+  const PATHS = {
+    star: "M12 3.6l2.6 5.3 5.8.8-4.2 4.1 1 5.8-5.2-2.7-5.2 2.7 1-5.8-4.2-4.1 5.8-.8z",
+    copy: "M9 9h10v11H9zM6 15H5V4h10v2",
+    download: "M12 4v11M7.5 10.5L12 15l4.5-4.5M5 19.5h14",
+    expand: "M9 4H4v5M15 4h5v5M9 20H4v-5M15 20h5v-5",
+    trash: "M5 7h14M10 7V4.5h4V7M7 7l.8 12.5h8.4L17 7M10.3 10.5v5.5M13.7 10.5v5.5",
+    restore: "M5 10h9.5a4.5 4.5 0 010 9H9M5 10l4-4M5 10l4 4",
+    close: "M6 6l12 12M18 6L6 18",
+    left: "M14.5 5.5L8 12l6.5 6.5",
+    right: "M9.5 5.5L16 12l-6.5 6.5",
+    down: "M6.5 9.5L12 15l5.5-5.5",
+    plus: "M12 5v14M5 12h14",
+    minus: "M5 12h14",
+    fit: "M4 8V5h4M20 8V5h-4M4 16v3h4M20 16v3h-4",
+    info: "M12 11v6M12 7.4v.2M12 3.5a8.5 8.5 0 100 17 8.5 8.5 0 000-17z",
+    link: "M10 14a4 4 0 005.7 0l3-3a4 4 0 00-5.7-5.7l-1 1M14 10a4 4 0 00-5.7 0l-3 3A4 4 0 0011 18.7l1-1",
+    picture: "M4 5h16v14H4zM4 16l4.5-4.5 4 4 3-3L20 17M15.5 9.3v.2",
+  };
+
+  return (name) => {
+    const svg = document.createElementNS(SVG, "svg");
+    const path = document.createElementNS(SVG, "path");
+    svg.setAttribute("viewBox", "0 0 24 24");
+    svg.setAttribute("class", "icon");
+    svg.setAttribute("aria-hidden", "true");
+    path.setAttribute("d", PATHS[name]);
+    svg.append(path);
+    return svg;
+  };
+})();

@@ -1,0 +1,108 @@
+// Looks at the machine's unfinished jobs, whoever asked for them, for everything on this page that shows them: often while
+// something is made, seldom when nothing is or the page is hidden, ever more rarely while nobody answers.
+darkroom.queue = (() => {
+  const BUSY = 300;
+  const IDLE = 2500;
+  const HIDDEN = 2000;
+  const HIDDEN_IDLE = 15000;
+  const RAREST = 5000;
+  const FIRST_RETRY = 500;
+  const ENDED = new Set(["done", "failed", "cancelled"]);
+  const { memory, ask } = darkroom;
+
+  const followers = [];
+  // Jobs whose end this browser has not seen. Kept, so that what ended during a reload is still told.
+  const open = new Set(memory.read("jobs", []).filter(Number.isInteger));
+  let timer = 0;
+  let looking = false;
+  let again = false;
+  let failures = 0;
+  let count = 0;
+
+  const language = () => document.documentElement.lang;
+
+  function keep() {
+    const now = [...open].slice(-100);
+    if (String(now) !== String(memory.read("jobs", []))) memory.write("jobs", now);
+  }
+
+  function delay() {
+    if (failures) return Math.min(FIRST_RETRY * 2 ** (failures - 1), RAREST);
+    if (document.hidden) return count ? HIDDEN : HIDDEN_IDLE;
+    return count ? BUSY : IDLE;
+  }
+
+  async function look() {
+    if (looking) {
+      again = true;
+      return;
+    }
+    looking = true;
+    again = false;
+    clearTimeout(timer);
+    try {
+      const { jobs, ids } = await ask(`/api/jobs?lang=${language()}`);
+      const ended = await endings(ids);
+      failures = 0;
+      count = ids.length;
+      ids.forEach((id) => open.add(id));
+      keep();
+      tell({ jobs: jobs.filter((job) => !ENDED.has(job.state)), count, ended, cutOff: false });
+    } catch {
+      failures += 1;
+      // One lost answer is nothing to speak of.
+      if (failures > 1) tell({ jobs: null, count, ended: [], cutOff: true });
+    } finally {
+      looking = false;
+    }
+    timer = setTimeout(look, again ? 0 : delay());
+  }
+
+  async function endings(ids) {
+    const ended = [];
+    for (const id of [...open].filter((one) => !ids.includes(one))) {
+      try {
+        const job = await ask(`/api/jobs/${id}?lang=${language()}`);
+        if (!ENDED.has(job.state)) continue;
+        ended.push(job);
+      } catch (problem) {
+        if (problem.status !== 404) throw problem;
+      }
+      open.delete(id);
+    }
+    return ended;
+  }
+
+  function tell(news) {
+    for (const follow of followers) follow(news);
+  }
+
+  function follow(follower) {
+    followers.push(follower);
+    clearTimeout(timer);
+    timer = setTimeout(look, 0);
+  }
+
+  // New jobs of this page: their ends are waited for, however soon they come.
+  function add(ids) {
+    ids.forEach((id) => open.add(id));
+    keep();
+    failures = 0;
+    look();
+  }
+
+  async function stop(id) {
+    await ask(`/api/jobs/${id}/stop`, { method: "POST" });
+    look();
+  }
+
+  // What the form asked for.
+  darkroom.on("ordered", ({ jobs }) => {
+    add(jobs.map((job) => job.id ?? job));
+    darkroom.tell("live");
+  });
+  document.addEventListener("visibilitychange", () => document.hidden || look());
+  window.addEventListener("online", look);
+
+  return { follow, add, stop, look };
+})();

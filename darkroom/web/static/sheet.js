@@ -1,0 +1,234 @@
+// A contact sheet of any length. Every row but those near the window exists only as numbers, so ten thousand pictures need
+// little memory; a page of them is fetched when the end comes near. Must not know: which pictures these are.
+darkroom.sheet = (element, { fetchPage, open, label, told, failed }) => {
+  const { make, icon } = darkroom;
+  const GAP = 8;
+  const AHEAD = 900; // pixels above and below the window in which rows stay
+  const RETRY = 3000;
+  const WIDEST = 1.35; // a row may grow to this much of the usual height
+
+  let tiles = [];
+  let rows = []; // {top, height, from, to}
+  let shown = new Map(); // row number -> element
+  let next = null;
+  let ended = false;
+  let loading = false;
+  let round = 0; // answers of an older list are dropped
+  let current = 0; // the tile that Tab reaches
+  let width = 0;
+  let frame = 0;
+
+  element.setAttribute("role", "group");
+  element.setAttribute("aria-label", label);
+
+  const usual = () => (window.matchMedia("(max-width: 860px)").matches ? 108 : 176);
+  const gap = () => (usual() < 150 ? 6 : GAP);
+
+  function arrange() {
+    width = element.clientWidth;
+    rows = [];
+    let from = 0;
+    let ratios = 0;
+    let top = 0;
+    for (let place = 0; place < tiles.length; place += 1) {
+      ratios += tiles[place].ratio;
+      const spare = width - gap() * (place - from);
+      const height = spare / ratios;
+      const last = place === tiles.length - 1;
+      if (height > usual() * WIDEST && !last) continue;
+      const real = last ? Math.min(height, usual()) : height;
+      rows.push({ top, height: real, from, to: place + 1 });
+      top += real + gap();
+      from = place + 1;
+      ratios = 0;
+    }
+    element.style.height = `${Math.max(0, top - gap())}px`;
+    for (const row of shown.values()) row.remove();
+    shown = new Map();
+    draw();
+  }
+
+  // Rows in sight, and a little more, get their elements; the others lose them. The row with the focus keeps its own.
+  function draw() {
+    frame = 0;
+    if (!element.isConnected || !element.offsetParent) return;
+    const offset = element.getBoundingClientRect().top;
+    const first = -offset - AHEAD;
+    const lastLine = -offset + window.innerHeight + AHEAD;
+    for (const [number, row] of shown) {
+      const { top, height } = rows[number] ?? {};
+      if ((top + height < first || top > lastLine || top === undefined) && !row.contains(document.activeElement)) {
+        row.remove();
+        shown.delete(number);
+      }
+    }
+    for (let number = rowAt(first); number < rows.length && rows[number].top <= lastLine; number += 1) {
+      if (!shown.has(number)) insert(number, rowOf(rows[number]));
+    }
+    if (!ended && element.offsetHeight < lastLine + AHEAD) more();
+  }
+
+  // In the order of the rows, so that Tab and screen readers meet them in it.
+  function insert(number, row) {
+    const after = [...shown.keys()].filter((other) => other > number).sort((a, b) => a - b)[0];
+    element.insertBefore(row, after === undefined ? null : shown.get(after));
+    shown.set(number, row);
+  }
+
+  function rowAt(y) {
+    let low = 0;
+    let high = rows.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (rows[middle].top + rows[middle].height < y) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+
+  function rowOf({ top, height, from, to }) {
+    const row = make("div", { className: "row" });
+    row.style.cssText = `top:${top}px;height:${height}px;gap:${gap()}px`;
+    for (let place = from; place < to; place += 1) row.append(tileOf(place, height));
+    return row;
+  }
+
+  function tileOf(place, height) {
+    const { id, thumbnail, ratio, title, starred } = tiles[place];
+    const image = make("img", { alt: "", decoding: "async", src: thumbnail });
+    const tile = make("button", { type: "button", className: "tile", title, tabIndex: place === current ? 0 : -1 }, image, icon("star"));
+    tile.setAttribute("aria-label", title);
+    tile.dataset.id = id;
+    tile.dataset.place = place;
+    tile.style.width = `${ratio * height}px`;
+    tile.classList.toggle("starred", starred);
+    return tile;
+  }
+
+  const small = ({ id, thumbnail, width: across, height, title, starred }) => ({ id, thumbnail, ratio: across / height, title, starred });
+
+  async function more() {
+    if (loading || ended) return;
+    loading = true;
+    const mine = round;
+    try {
+      const found = await fetchPage(next);
+      if (mine !== round) return;
+      next = found.next;
+      ended = next === null;
+      tiles.push(...found.pictures.map(small));
+      loading = false;
+      arrange();
+      told({ count: tiles.length, total: found.total });
+    } catch {
+      if (mine !== round) return;
+      failed();
+      setTimeout(() => {
+        if (mine !== round) return;
+        loading = false;
+        more();
+      }, RETRY);
+    }
+  }
+
+  function restart() {
+    round += 1;
+    tiles = [];
+    next = null;
+    ended = loading = false;
+    current = 0;
+    more();
+  }
+
+  // Where a picture of this number stands in the list, or would.
+  function placeOf(id, newestFirst) {
+    const found = tiles.findIndex((tile) => (newestFirst ? tile.id <= id : tile.id >= id));
+    return found < 0 ? tiles.length : found;
+  }
+
+  function add(picture, newestFirst) {
+    const place = placeOf(picture.id, newestFirst);
+    if (tiles[place]?.id === picture.id || (place === tiles.length && !ended)) return false;
+    tiles.splice(place, 0, small(picture));
+    arrange();
+    return true;
+  }
+
+  function remove(id) {
+    const place = tiles.findIndex((tile) => tile.id === id);
+    if (place < 0) return false;
+    const focused = element.contains(document.activeElement);
+    tiles.splice(place, 1);
+    current = Math.min(place, tiles.length - 1);
+    arrange();
+    if (focused) focus(current);
+    return true;
+  }
+
+  function star(id, starred) {
+    const found = tiles.find((tile) => tile.id === id);
+    if (found) found.starred = starred;
+    element.querySelector(`[data-id="${id}"]`)?.classList.toggle("starred", starred);
+  }
+
+  function focus(place) {
+    const number = rows.findIndex((row) => place >= row.from && place < row.to);
+    if (number < 0) return;
+    element.querySelector('[tabindex="0"]')?.setAttribute("tabindex", "-1");
+    current = place;
+    if (!shown.has(number)) insert(number, rowOf(rows[number]));
+    const tile = element.querySelector(`[data-place="${place}"]`);
+    tile.tabIndex = 0;
+    tile.focus({ preventScroll: true });
+    tile.scrollIntoView({ block: "nearest" });
+  }
+
+  // The tile above or below whose middle is nearest.
+  function beside(place, by) {
+    const number = rows.findIndex((row) => place >= row.from && place < row.to);
+    const row = rows[number + by];
+    if (!row) return place;
+    const middle = (at, line) => tiles.slice(line.from, at).reduce((sum, tile) => sum + tile.ratio * line.height + gap(), 0)
+      + (tiles[at].ratio * line.height) / 2;
+    const here = middle(place, rows[number]);
+    let best = row.from;
+    for (let at = row.from; at < row.to; at += 1) {
+      if (Math.abs(middle(at, row) - here) < Math.abs(middle(best, row) - here)) best = at;
+    }
+    return best;
+  }
+
+  element.addEventListener("click", (event) => {
+    const tile = event.target.closest(".tile");
+    if (!tile) return;
+    focus(Number(tile.dataset.place));
+    open(Number(tile.dataset.id));
+  });
+  element.addEventListener("keydown", (event) => {
+    const tile = event.target.closest(".tile");
+    if (!tile || event.ctrlKey || event.metaKey || event.altKey) return;
+    const place = Number(tile.dataset.place);
+    const id = Number(tile.dataset.id);
+    const to = {
+      ArrowRight: place + 1, ArrowLeft: place - 1, ArrowDown: beside(place, 1), ArrowUp: beside(place, -1),
+      Home: 0, End: tiles.length - 1,
+    }[event.key];
+    if (to !== undefined) focus(Math.max(0, Math.min(to, tiles.length - 1)));
+    else if (event.key === "Delete") darkroom.pictures.trash(id);
+    else if (event.key === "s") darkroom.pictures.star(id, !tiles[place].starred);
+    else return;
+    event.preventDefault();
+  });
+
+  const soon = () => (frame ||= requestAnimationFrame(draw));
+  window.addEventListener("scroll", soon, { passive: true });
+  window.addEventListener("resize", soon, { passive: true });
+  new ResizeObserver(() => element.clientWidth && element.clientWidth !== width && arrange()).observe(element);
+
+  return {
+    restart, add, remove, star, draw: soon,
+    has: (id) => tiles.some((tile) => tile.id === id),
+    size: () => tiles.length,
+    focusOn: (id) => focus(tiles.findIndex((tile) => tile.id === id)),
+  };
+};

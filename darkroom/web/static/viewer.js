@@ -1,0 +1,157 @@
+// One picture held up to the light: as large as the window, with everything that made it beside it. The list it is turned
+// in, {q, starred, trash}, is asked of the server, so it works from the sheet, the strip, the tray or a link alike.
+darkroom.viewer = (element) => {
+  const { make, icon, pictures } = darkroom;
+  const words = darkroom.words.viewer;
+  const language = document.documentElement.lang;
+  const find = (selector) => element.querySelector(selector);
+  const dialog = find("dialog");
+  const stage = find(".stage");
+  const image = find(".stage img");
+  const seen = new Map(); // the neighbours, asked for ahead
+  let picture = null;
+  let list = {};
+  let wanted = 0;
+  let came = null;
+
+  dialog.setAttribute("aria-label", words.title);
+  const button = (name, label, run) => {
+    const made = make("button", { type: "button", className: `tool ${name}`, "aria-label": label, title: label }, icon(name));
+    made.addEventListener("click", run);
+    return made;
+  };
+  const newer = button("left", words.newer, () => turn(-1));
+  const older = button("right", words.older, () => turn(1));
+  const percent = make("button", { type: "button", className: "tool percent", title: words.fit, "aria-label": words.fit });
+  const parameters = button("info", words.parameters, () => showFacts(dialog.classList.contains("bare")));
+  const full = button("expand", words.full_screen, fullScreen);
+  const close = button("close", words.close, () => dialog.close());
+  const actions = darkroom.actions({ view: null });
+  const zoom = darkroom.zoom(stage, image, {
+    turn,
+    changed: (_, shown) => (percent.textContent = `${Math.round(shown * 100)} %`),
+  });
+  percent.addEventListener("click", () => zoom.toggle());
+  stage.append(newer, older);
+  find(".tools").append(
+    button("minus", words.zoom_out, zoom.out), percent, button("plus", words.zoom_in, zoom.in), full, parameters, close,
+  );
+  find(".foot").append(actions.element);
+  const copyPrompt = button("copy", words.copy_prompt, () => pictures.copyText(picture.request.prompt, words.prompt_copied));
+  find(".prompt-line").append(copyPrompt);
+  showFacts(darkroom.memory.read("facts", true));
+
+  function showFacts(wish) {
+    dialog.classList.toggle("bare", !wish);
+    parameters.setAttribute("aria-pressed", String(wish));
+    darkroom.memory.write("facts", wish);
+  }
+
+  async function open(id, { within = {} } = {}) {
+    list = Object.fromEntries(Object.entries(within).filter(([, value]) => value));
+    seen.clear();
+    came = document.activeElement;
+    await show(id);
+  }
+
+  async function show(id) {
+    wanted = id;
+    let found;
+    try {
+      found = await (seen.get(id) ?? pictures.get(id, list));
+    } catch (problem) {
+      if (wanted === id) darkroom.toast(problem.words || darkroom.words.picture.failed);
+      return;
+    }
+    if (wanted !== id) return;
+    picture = found;
+    paint();
+    if (!dialog.open) dialog.showModal();
+    zoom.fit();
+    seen.clear();
+    for (const beside of [picture.newer, picture.older]) if (beside) ahead(beside);
+  }
+
+  // So that the next turn shows its picture at once.
+  function ahead(id) {
+    const asked = pictures.get(id, list);
+    seen.set(id, asked);
+    asked.then((found) => (new Image().src = found.picture)).catch(() => seen.delete(id));
+  }
+
+  function paint() {
+    image.src = picture.picture;
+    image.alt = picture.title;
+    image.style.setProperty("--ratio", picture.width / picture.height);
+    const made = new Date(picture.created_at).toLocaleString(language === "zh" ? "zh-CN" : "en-GB", {
+      dateStyle: "medium", timeStyle: "short",
+    });
+    find(".number").textContent = `${picture.id} · ${made}`;
+    find(".prompt").textContent = picture.request.prompt || darkroom.words.history.no_prompt;
+    find(".prompt").classList.toggle("long", picture.request.prompt.length > 400);
+    copyPrompt.hidden = !picture.request.prompt;
+    find("dl").replaceChildren(...picture.rows.flatMap(([name, value]) => [
+      make("dt", { textContent: name }), make("dd", { textContent: value }),
+    ]));
+    newer.disabled = !picture.newer;
+    older.disabled = !picture.older;
+    actions.show(picture);
+  }
+
+  function turn(by) {
+    const next = by < 0 ? picture?.newer : picture?.older;
+    if (next) show(next);
+  }
+
+  function fullScreen() {
+    if (document.fullscreenElement) document.exitFullscreen();
+    else stage.requestFullscreen?.().catch(() => {});
+  }
+  document.addEventListener("fullscreenchange", () => {
+    const label = document.fullscreenElement ? words.leave_full_screen : words.full_screen;
+    full.title = label;
+    full.setAttribute("aria-label", label);
+    zoom.fit();
+  });
+
+  const KEYS = {
+    ArrowLeft: () => turn(-1), ArrowRight: () => turn(1), "+": zoom.in, "=": zoom.in, "-": zoom.out, 0: zoom.fit,
+    f: fullScreen, i: () => parameters.click(), s: actions.star, Delete: actions.trash,
+  };
+  dialog.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    const run = KEYS[event.key.length === 1 ? event.key.toLowerCase() : event.key];
+    if (!run || event.target.closest("[role=menu]")) return;
+    event.preventDefault();
+    run();
+  });
+  // A click beside the picture puts it away; a picture one has zoomed into is kept.
+  stage.addEventListener("click", (event) => {
+    if (event.target === stage && event.detail === 1 && !stage.classList.contains("zoomed") && !document.fullscreenElement) dialog.close();
+  });
+  dialog.addEventListener("close", () => {
+    if (document.fullscreenElement) document.exitFullscreen();
+    image.removeAttribute("src");
+    wanted = 0;
+    darkroom.tell("viewer-closed", { id: picture?.id });
+    if (came?.isConnected) came.focus();
+  });
+
+  darkroom.on("changed", ({ kind, id, tile }) => {
+    seen.clear();
+    if (picture?.id !== id) return;
+    if (kind === "star") picture = { ...picture, starred: tile.starred };
+    else if (dialog.open) leave();
+  });
+
+  // The picture shown has left this list: the next one takes its place.
+  function leave() {
+    const next = picture.older ?? picture.newer;
+    if (next) show(next);
+    else dialog.close();
+  }
+
+  darkroom.view = open;
+  darkroom.on("reused", () => dialog.open && dialog.close());
+  darkroom.on("live", () => dialog.open && dialog.close());
+};

@@ -1,0 +1,175 @@
+"""Parameters back into the form: from the history, from files of ours and of other tools, honest and hostile."""
+
+import json
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+from starlette.testclient import TestClient
+
+from darkroom.request import GenerationRequest
+from darkroom.web.reuse import reuse
+from tests.history.test_round_trip import any_request
+from tests.web.conftest import House, Press
+
+RAN = {"prompt": "a pier", "negative_prompt": "fog", "seed": 2**32 - 1, "steps": 4, "cfg_scale": 2.0}
+SIZES = (256, 272, 384, 496, 512)
+FORGE = (
+    "a red barn <lora:x:1>\nSteps: 20, Sampler: Euler, Schedule type: Simple, CFG scale: 1, Distilled CFG Scale: 3.5, "
+    "Seed: 42, Size: 896x1152, Model: flux1-dev-bnb-nf4, Version: f2.0.1"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Filled:
+    """What one reuse did to the form: `values` went in, the other fields stayed. `lines` say what was left out."""
+
+    values: dict[str, Any]
+    title: str
+    lines: list[str]
+    said: str
+
+
+FillIn = Callable[[Any], Filled]
+
+
+@pytest.fixture
+def fill_in(client: TestClient, press: Press) -> FillIn:
+    """Send the page's own event; its outputs are named as the page itself names them."""
+    config = client.get("/config").json()
+    names = {part["id"]: part["props"].get("elem_id") for part in config["components"]}
+    event = next(d for d in config["dependencies"] if d["targets"] and d["targets"][0][1] == "reuse")
+    fields = [names[output] for output in event["outputs"][2:]]
+
+    def send(asked: Any) -> Filled:
+        message, part, *outputs = press("reuse", "reuse", ["demo"], asked)
+        values = {
+            field: value
+            for field, value in zip(fields, outputs, strict=True)
+            if not isinstance(value, dict)  # an update of nothing: the field stays
+        }
+        return Filled(values=values, title=message["title"], lines=message["lines"], said=part.get("said", ""))
+
+    return send
+
+
+def of_ours(values: dict[str, Any]) -> dict[str, Any]:
+    return {field: value for field, value in values.items() if field in GenerationRequest.model_fields}
+
+
+def test_reuse_fills_every_field_with_what_ran(house: House, fill_in: FillIn) -> None:
+    picture = house.picture(**RAN, width=384, height=512)
+    filled = fill_in({"id": picture, "what": "all"})
+    assert of_ours(filled.values) == house.library.get(picture).request.model_dump()
+    assert (filled.title, filled.said) == ("", f"Filled in from picture {picture}.")
+
+
+@pytest.mark.parametrize(
+    ("what", "fields"),
+    [
+        ("all_but_seed", set(GenerationRequest.model_fields) - {"seed"}),
+        ("prompt", {"prompt", "negative_prompt"}),
+        ("seed", {"seed"}),
+        ("size", {"width", "height"}),
+    ],
+)
+def test_a_part_of_a_picture_leaves_the_other_fields_alone(
+    what: str, fields: set[str], house: House, fill_in: FillIn
+) -> None:
+    picture = house.picture(**RAN)
+    assert set(fill_in({"id": picture, "what": what}).values) == fields
+
+
+@pytest.mark.parametrize(
+    "asked", [None, {}, {"id": "1"}, {"id": True}, {"id": 99}, {"id": -1}, {"id": 2**70}, [1], "x"]
+)
+def test_reuse_of_nothing_is_said_in_words(asked: Any, fill_in: FillIn) -> None:
+    filled = fill_in(asked)
+    assert filled.title == "This picture does not exist."
+    assert filled.values == {}
+
+
+def test_a_model_that_is_gone_is_said_and_the_rest_goes_in(house: House, fill_in: FillIn) -> None:
+    picture = house.picture(model="long gone")
+    filled = fill_in({"id": picture, "what": "all"})
+    assert filled.title == "Filled in, but for this:"
+    assert filled.lines == ["Model: long gone is not possible. Allowed: one of demo."]
+    assert "model" not in filled.values
+    assert filled.values["seed"] == 12345
+
+
+def test_a_size_the_model_cannot_make_is_said_and_neither_side_goes_in(fill_in: FillIn) -> None:
+    values = {"prompt": "x", "width": 512, "height": 1024}
+    filled = fill_in({"values": values, "origin": "Forge", "what": "all"})
+    assert filled.values == {"prompt": "x"}
+    assert filled.lines == ["Height: 1024 is not possible. Allowed: 256 to 512 pixels."]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"steps": 10**9},
+        {"steps": "8"},
+        {"guidance": None},
+        {"prompt": {"a": 1}},
+        {"prompt": "x" * 20_000},
+        {"seed": -1},
+        {"width": 300, "height": 300},
+        {"model": ["demo"]},
+        {"model": "x" * 500},
+        {"unheard_of": 1},
+        {"width": 512},
+    ],
+    ids=lambda values: next(iter(values)),
+)
+def test_nothing_hostile_reaches_the_form(values: dict[str, Any], fill_in: FillIn) -> None:
+    assert fill_in({"values": values, "origin": "<b>", "what": "all"}).values == {}
+
+
+def test_a_picture_of_forge_is_read_and_what_cannot_be_applied_is_said(client: TestClient, tmp_path: Path) -> None:
+    path = tmp_path / "forge.png"
+    text = PngInfo()
+    text.add_text("parameters", FORGE)
+    Image.new("RGB", (8, 8)).save(path, pnginfo=text)
+    found = client.post("/api/read", content=path.read_bytes()).json()
+    assert found["origin"] == "Forge"
+    assert {"prompt": "a red barn ", "seed": 42, "steps": 20, "guidance": 3.5}.items() <= found["values"].items()
+    assert ["Seed", "42"] in found["rows"]
+    assert "Model: flux1-dev-bnb-nf4 is not a model of this Darkroom." in found["unused"]
+    assert any(line.startswith("LoRA") for line in found["unused"])
+
+
+@pytest.mark.parametrize("content", [b"", b"hello", b"\x89PNG\r\n\x1a\n" + b"\0" * 100, b"\xff\xd8\xff"])
+def test_a_file_that_says_nothing_is_refused_in_words(content: bytes, client: TestClient) -> None:
+    answer = client.post("/api/read?lang=zh", content=content)
+    assert answer.status_code == 422
+    assert "没有制作参数" in answer.json()["words"]
+
+
+def test_any_request_comes_back_identical_from_its_picture_through_the_page(
+    house: House, client: TestClient, fill_in: FillIn
+) -> None:
+    chance = random.Random(7)
+    for _ in range(40):
+        sides = {"width": chance.choice(SIZES), "height": chance.choice(SIZES), "model": "demo"}
+        asked = any_request(chance).model_copy(update=sides)
+        stored = house.picture(**asked.model_dump())
+        file = client.get(f"/pictures/{stored}").content
+        read = client.post("/api/read", content=file).json()
+        assert (read["origin"], read["unused"]) == ("Darkroom", [])
+        dropped = fill_in({"values": read["values"], "origin": "Darkroom", "what": "all"})
+        reused = fill_in({"id": stored, "what": "all"})
+        assert of_ours(dropped.values) == of_ours(reused.values)
+        again = client.post("/api/jobs", content=json.dumps(reused.values)).json()
+        assert house.queue.get(again["jobs"][0]).request == asked
+        house.queue.cancel_waiting(again["jobs"][0])
+
+
+def test_an_unknown_part_is_everything(house: House) -> None:
+    request = house.library.get(house.picture()).request
+    assert reuse(request.model_dump(), "all", None).values == request.model_dump()
