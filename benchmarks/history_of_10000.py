@@ -19,9 +19,9 @@ from PIL import Image
 from sqlalchemy import insert
 
 from darkroom.history.database import Database, sqlite_url
-from darkroom.history.files import png_bytes, thumbnail_bytes
 from darkroom.history.library import Library
 from darkroom.history.metadata.write import png_text
+from darkroom.history.pictures import png_bytes, thumbnail_bytes
 from darkroom.history.tables import JobRow, PictureRow
 from darkroom.request import GenerationRequest
 
