@@ -4,18 +4,14 @@ Run: python -m tools.screenshot docs/images/page.png. Must not know: how picture
 """
 
 import argparse
-import os
-import re
-import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
 
 from tools.chromium import ARGUMENTS, HOW_TO_GET_ONE, find_chromium
+from tools.running import darkroom
 
 ROOT = Path(__file__).parent.parent
 WIDTH, HEIGHT = 1280, 1000
@@ -23,22 +19,11 @@ MILLISECONDS_PER_PICTURE = 180_000
 
 # In both languages of the page, with seed and shape. The last one is what the page shows in large.
 PICTURES = (
-    ({"en": "a yellow tent in the forest at night, snow", "zh": "雪夜森林里的黄色帐篷"}, "11", "square"),
-    ({"en": "two white sailboats on the sea at sunset", "zh": "日落时海上的两只白色帆船"}, "5", "landscape"),
-    ({"en": "a purple castle in the mountains, misty morning", "zh": "雾中山间的紫色城堡"}, "3", "portrait"),
-    (
-        {"en": "a red balloon over a green meadow, a white windmill", "zh": "草地上空一只红色的热气球，一座白色的风车"},
-        "8",
-        "square",
-    ),
-    (
-        {
-            "en": "a red lighthouse by the sea at sunset, two white birds",
-            "zh": "日落时海边一座红色的灯塔，两只白色的鸟",
-        },
-        "7",
-        "landscape",
-    ),
+    ({"en": "a snowy forest at night", "zh": "雪夜的森林"}, "11", "square"),
+    ({"en": "the sea at sunset, clouds", "zh": "日落时多云的大海"}, "5", "landscape"),
+    ({"en": "mountains on a misty morning", "zh": "雾中清晨的群山"}, "3", "portrait"),
+    ({"en": "a clear day in the desert", "zh": "晴朗白天的沙漠"}, "8", "square"),
+    ({"en": "a quiet lake on a clear day, forest hills", "zh": "晴朗的白天，宁静的湖边"}, "7", "landscape"),
 )
 
 
@@ -51,11 +36,11 @@ def main() -> int:
     chromium = find_chromium()
     if chromium is None:
         sys.exit(HOW_TO_GET_ONE)
-    with tempfile.TemporaryDirectory() as history, darkroom(Path(history)) as address, sync_playwright() as playwright:
+    with tempfile.TemporaryDirectory() as history, darkroom(Path(history)) as server, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=list(ARGUMENTS))
         page = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT}, locale=language)
         page.add_init_script("window.made = 0; addEventListener('darkroom:picture', () => (window.made += 1))")
-        page.goto(address)
+        page.goto(server.address)
         page.wait_for_function("window.darkroom?.form?.restored")
         for made, (prompts, seed, shape) in enumerate(PICTURES, start=1):
             make_picture(page, prompts[language], seed, shape)
@@ -74,25 +59,6 @@ def make_picture(page: Page, prompt: str, seed: str, shape: str) -> None:
     page.locator("#seed input").fill(seed)
     page.locator("#seed input").blur()
     page.locator("#generate").click()
-
-
-@contextmanager
-def darkroom(history: Path) -> Iterator[str]:
-    """Darkroom with its history in that folder, at a free port. Yields its address."""
-    environment = os.environ | {"DARKROOM_FOLDERS__HISTORY": str(history)}
-    server = subprocess.Popen(
-        [sys.executable, str(ROOT / "app.py"), "--port", "0"],
-        env=environment, stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    try:
-        assert server.stdout
-        ready = next(filter(None, (re.search(r"http://\S+", line) for line in server.stdout)), None)
-        if ready is None:
-            sys.exit("Darkroom did not start: see the lines above.")
-        yield ready[0]
-    finally:
-        server.terminate()
-        server.wait()
 
 
 if __name__ == "__main__":
