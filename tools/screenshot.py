@@ -45,6 +45,7 @@ def main() -> int:
         for made, (prompts, seed, shape) in enumerate(PICTURES, start=1):
             make_picture(page, prompts[language], seed, shape)
             page.wait_for_function("made => window.made === made", arg=made, timeout=MILLISECONDS_PER_PICTURE)
+        page.wait_for_selector(f'img[src*="/pictures/{len(PICTURES)}"] >> visible=true')
         page.wait_for_function("() => [...document.images].every(image => image.hidden || image.complete)")
         page.evaluate("document.activeElement.blur(); window.scrollTo(0, 0)")
         file.parent.mkdir(parents=True, exist_ok=True)
