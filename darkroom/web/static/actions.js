@@ -17,11 +17,7 @@ darkroom.actions = ({ view }) => {
   };
 
   const makeAgain = (how) => pictures.again(picture.id, how, { stay: !view });
-  const star = small("star", words.star, async () => {
-    star.disabled = true;
-    await pictures.star(picture.id, !picture.starred);
-    star.disabled = false;
-  });
+  const star = small("star", words.star, () => pictures.star(picture.id, !picture.starred));
   const copy = small("copy", words.copy, () => pictures.copy(picture));
   const link = small("link", words.link, () => pictures.copyText(pictures.link(picture.id), words.link_copied));
   const download = make("a", { className: "small download", title: words.download, "aria-label": words.download }, icon("download"));

@@ -59,6 +59,9 @@ window.darkroom = (() => {
     window.addEventListener(`darkroom:${name}`, (event) => listen(event.detail ?? {}));
   }
 
+  // Where dialogs and messages live. Gradio keeps our styles for narrow windows to what is inside of it.
+  const home = () => document.querySelector(".gradio-container .contain") ?? document.body;
+
   function say(element, text) {
     if (element.textContent !== text) element.textContent = text;
     element.hidden = !text;
@@ -73,5 +76,5 @@ window.darkroom = (() => {
     }
   }
 
-  return { memory, ask, fill, make, tell, on, say, languages };
+  return { memory, ask, fill, make, tell, on, home, say, languages };
 })();

@@ -1,6 +1,7 @@
 // What a person can do with one finished picture, wherever it is shown. Whoever shows pictures listens to "changed".
 darkroom.pictures = (() => {
   const { ask, tell } = darkroom;
+  const offered = new Map(); // the messages that offer to undo, by picture
   const language = () => document.documentElement.lang;
   const words = () => darkroom.words.picture;
   const failed = (problem) => darkroom.toast(problem.words || words().failed);
@@ -26,7 +27,8 @@ darkroom.pictures = (() => {
 
   async function trash(id) {
     if (await change("trash", id, "DELETE")) {
-      darkroom.toast(words().trashed, { label: words().undo, action: () => change("restore", id, "POST", "/restore") });
+      const undo = () => change("restore", id, "POST", "/restore");
+      offered.set(id, darkroom.toast(words().trashed, { label: words().undo, action: undo }));
     }
   }
 
@@ -83,6 +85,12 @@ darkroom.pictures = (() => {
     }
     darkroom.toast(said);
   }
+
+  darkroom.on("changed", ({ kind, id }) => {
+    if (kind !== "restore" && kind !== "purge") return;
+    offered.get(id)?.();
+    offered.delete(id);
+  });
 
   const link = (id) => new URL(`/?picture=${id}`, location.href).href;
 

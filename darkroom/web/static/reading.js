@@ -4,7 +4,7 @@ darkroom.readingOf = () => {
   const words = darkroom.words.reuse;
   const language = document.documentElement.lang;
   const PATIENCE = 60000;
-  const home = document.querySelector(".gradio-container") ?? document.body;
+  const home = darkroom.home();
   const veil = make("div", { className: "drop-veil", hidden: true },
     make("div", {}, darkroom.icon("picture"), make("strong", {}, words.drop), make("span", {}, words.drop_hint)));
   const chooser = make("input", { type: "file", accept: "image/png,image/jpeg,image/webp", hidden: true, tabIndex: -1 });
@@ -87,7 +87,7 @@ darkroom.readingOf = () => {
     image.addEventListener("error", () => image.remove());
     dialog.append(
       make("header", {}, make("h2", {}, title), close),
-      make("div", { className: "body" },
+      make("div", { className: "body", tabIndex: 0, role: "group", "aria-label": words.found },
         image,
         make("div", { className: "found" },
           make("p", { className: "prompt" }, values.prompt || words.no_prompt),

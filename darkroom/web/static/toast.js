@@ -6,8 +6,8 @@ darkroom.toast = (() => {
   // What lies outside of an open dialog cannot be seen or pressed, so the words go where the person is.
   function settle() {
     const open = [...document.querySelectorAll("dialog[open]")].at(-1);
-    const home = open ?? document.querySelector(".gradio-container") ?? document.body;
-    if (stack.parentElement !== home) home.append(stack);
+    const place = open ?? darkroom.home();
+    if (stack.parentElement !== place) place.append(stack);
   }
   document.addEventListener("close", settle, true);
 
@@ -58,7 +58,7 @@ darkroom.sure = (question, yes, no) => {
       dialog.remove();
       answer(dialog.returnValue === "yes");
     });
-    (document.querySelector(".gradio-container") ?? document.body).append(dialog);
+    darkroom.home().append(dialog);
     dialog.showModal();
     decline.focus();
   });

@@ -15,6 +15,7 @@ darkroom.viewer = (element) => {
   let came = null;
 
   dialog.setAttribute("aria-label", words.title);
+  dialog.tabIndex = -1;
   const button = (name, label, run) => {
     const made = make("button", { type: "button", className: `tool ${name}`, "aria-label": label, title: label }, icon(name));
     made.addEventListener("click", run);
@@ -51,6 +52,9 @@ darkroom.viewer = (element) => {
     list = Object.fromEntries(Object.entries(within).filter(([, value]) => value));
     seen.clear();
     came = document.activeElement;
+    picture = null;
+    dialog.showModal(); // at once: keys pressed from now on are for it
+    dialog.focus();
     await show(id);
   }
 
@@ -60,13 +64,14 @@ darkroom.viewer = (element) => {
     try {
       found = await (seen.get(id) ?? pictures.get(id, list));
     } catch (problem) {
-      if (wanted === id) darkroom.toast(problem.words || darkroom.words.picture.failed);
+      if (wanted !== id) return;
+      if (!picture) dialog.close();
+      darkroom.toast(problem.words || darkroom.words.picture.failed);
       return;
     }
     if (wanted !== id) return;
     picture = found;
     paint();
-    if (!dialog.open) dialog.showModal();
     zoom.fit();
     seen.clear();
     for (const beside of [picture.newer, picture.older]) if (beside) ahead(beside);
@@ -96,6 +101,8 @@ darkroom.viewer = (element) => {
     newer.disabled = !picture.newer;
     older.disabled = !picture.older;
     actions.show(picture);
+    // A button that was pressed and is of no use now does not take the keyboard with it.
+    if (!dialog.contains(document.activeElement) || document.activeElement.disabled) dialog.focus();
   }
 
   function turn(by) {
@@ -118,8 +125,10 @@ darkroom.viewer = (element) => {
     ArrowLeft: () => turn(-1), ArrowRight: () => turn(1), "+": zoom.in, "=": zoom.in, "-": zoom.out, 0: zoom.fit,
     f: fullScreen, i: () => parameters.click(), s: actions.star, Delete: actions.trash,
   };
-  dialog.addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
+  // What had the focus may have been hidden since; then the keys arrive at the page itself.
+  document.addEventListener("keydown", (event) => {
+    if (!dialog.open || (event.target !== document.body && !dialog.contains(event.target))) return;
+    if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog.sure[open]")) return;
     const run = KEYS[event.key.length === 1 ? event.key.toLowerCase() : event.key];
     if (!run || event.target.closest("[role=menu]")) return;
     event.preventDefault();
@@ -133,8 +142,8 @@ darkroom.viewer = (element) => {
     if (document.fullscreenElement) document.exitFullscreen();
     image.removeAttribute("src");
     wanted = 0;
-    darkroom.tell("viewer-closed", { id: picture?.id });
     if (came?.isConnected) came.focus();
+    darkroom.tell("viewer-closed", { id: picture?.id });
   });
 
   darkroom.on("changed", ({ kind, id, tile }) => {

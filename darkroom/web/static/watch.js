@@ -18,6 +18,8 @@ darkroom.watch = (element) => {
   let picture = null; // the finished picture that is shown
   let pinned = false; // a person chose it: no job takes its place
   let wanted = 0; // pictures and previews arrive in any order; only the last asked for is shown
+  let asked = 0; // so do answers about pictures
+  let chosen = false; // a person, or a link, has asked for a picture
   let stopping = null;
   let removed = null; // the picture last thrown away from here
   let previewOf = null; // the job whose preview was asked for last
@@ -144,7 +146,9 @@ darkroom.watch = (element) => {
   }
 
   async function showPicture(id) {
+    const turn = (asked += 1);
     const found = await darkroom.pictures.get(id);
+    if (turn < asked) return; // another one was asked for meanwhile
     picture = found;
     memory.write("shown", id);
     const nextBegan = job !== null && !pinned;
@@ -195,6 +199,7 @@ darkroom.watch = (element) => {
   });
   on("refused", () => panel.dataset.activity === "asked" && rest("idle"));
   on("choose", ({ id }) => {
+    chosen = true;
     pinned = job !== null;
     follow.hidden = !pinned;
     print.classList.remove("expecting");
@@ -226,7 +231,8 @@ darkroom.watch = (element) => {
 
   // A browser that has shown nothing yet begins with the newest picture there is.
   on("recent", ({ newest }) => {
-    if (newest !== null && !picture && !Number.isInteger(memory.read("shown", null))) showPicture(newest).catch(() => {});
+    const begun = picture || chosen || Number.isInteger(memory.read("shown", null));
+    if (newest !== null && !begun) showPicture(newest).catch(() => {});
   });
 
   stop.addEventListener("click", async () => {
