@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("darkroom.engine")
 
 # Before torch and its companions are imported: nothing is asked of any hub, and idle threads sleep instead of spinning
-# (with other programs on the cores, spinning made a step up to 20 times slower).
+# (seen: beside heavy programs, spinning made a picture many times slower).
 ENVIRONMENT = {
     "OMP_WAIT_POLICY": "passive",
     "DIFFSYNTH_SKIP_DOWNLOAD": "True",
