@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from playwright.sync_api import Browser
@@ -10,6 +11,7 @@ from tests.browser.server import DarkroomServer
 from tests.browser.visitor import Visitor
 
 Visit = Callable[..., Visitor]
+Scheme = Literal["light", "dark"]
 
 
 @pytest.fixture
@@ -26,8 +28,8 @@ def visit(browser: Browser, darkroom: DarkroomServer) -> Iterator[Visit]:
     contexts = []
     visitors: list[Visitor] = []
 
-    def arrive(*, width: int = 1280, locale: str = "en-GB") -> Visitor:
-        context = browser.new_context(viewport={"width": width, "height": 860}, locale=locale)
+    def arrive(*, width: int = 1280, locale: str = "en-GB", scheme: Scheme = "light") -> Visitor:
+        context = browser.new_context(viewport={"width": width, "height": 860}, locale=locale, color_scheme=scheme)
         contexts.append(context)
         visitors.append(Visitor(context, darkroom.address))
         visitors[-1].open()

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Locator, expect
 
-from tests.browser.conftest import Visit
+from tests.browser.conftest import Scheme, Visit
 from tests.browser.server import DarkroomServer
 from tests.browser.stock import stock
 from tests.browser.test_access import findings
@@ -180,10 +180,8 @@ def test_a_deleted_picture_gives_way_to_the_next_and_undo_brings_it_back(visit: 
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
-def test_nobody_stumbles_in_the_viewer_or_the_history(width: int, scheme: str, visit: Visit) -> None:
-    person = visit(width=width)
-    person.page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
-    person.open()
+def test_nobody_stumbles_in_the_viewer_or_the_history(width: int, scheme: Scheme, visit: Visit) -> None:
+    person = visit(width=width, scheme=scheme)
     expect(person.tiles()).to_have_count(3)
     assert findings(person) == []
     open_newest(person)
