@@ -1,4 +1,4 @@
-"""Drawn pictures on disk: one memory-mapped array of pixels and one list of scenes for each picture size.
+"""Drawn pictures on disk: for each picture size an array of pixels, one of subject maps, and a list of scenes.
 
 Must not know: models, tokens, or what the pictures are for.
 """
@@ -7,14 +7,16 @@ import json
 import multiprocessing
 import os
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from tools.demo_model.drawing import draw
+from tools.demo_model.drawing import draw, spots_rng
+from tools.demo_model.layout import lay_out
+from tools.demo_model.maps import PATCH, subject_map
 from tools.demo_model.scenes import Scene, Subject, random_scene
 
 # (width, height): share of all pictures. Sides are multiples of 16 from 256 to 512 pixels.
@@ -34,23 +36,37 @@ PICTURES_AT_ONCE = 64
 
 @dataclass(frozen=True, kw_only=True)
 class PictureSet:
-    """All drawn pictures of one size. `pixels` is (pictures, height, width, 3) uint8, opened read-only."""
+    """All drawn pictures of one size, opened read-only. `pixels` is (pictures, height, width, 3) uint8.
+
+    `maps` is (pictures, height/16, width/16) uint8, as `subject_map` gives them.
+    """
 
     width: int
     height: int
     scenes: tuple[Scene, ...]
     pixels: npt.NDArray[np.uint8]
+    maps: npt.NDArray[np.uint8]
 
 
-def draw_dataset(folder: Path, *, count: int, seed: int, style: str = "book", workers: int | None = None) -> None:
-    """Draw about `count` pictures over SIZES into `folder`. Same arguments, same pictures."""
+def draw_dataset(
+    folder: Path,
+    *,
+    count: int,
+    seed: int,
+    style: str = "book",
+    sizes: Mapping[tuple[int, int], float] = SIZES,
+    workers: int | None = None,
+) -> None:
+    """Draw about `count` pictures over `sizes` into `folder`. Same arguments, same pictures."""
     folder.mkdir(parents=True, exist_ok=True)
     jobs: list[tuple[Path, int, int, int, list[Scene], int]] = []
-    for number, ((width, height), share) in enumerate(SIZES.items()):
+    for number, ((width, height), share) in enumerate(sizes.items()):
         rng = random.Random(f"{seed} {style} {width} {height}")
         scenes = [random_scene(rng, style=style) for _ in range(max(1, round(count * share)))]
         path = folder / f"{width}x{height}.npy"
+        patches = (len(scenes), height // PATCH, width // PATCH)
         np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=(len(scenes), height, width, 3))
+        np.lib.format.open_memmap(_maps_beside(path), mode="w+", dtype=np.uint8, shape=patches)
         lines = "\n".join(json.dumps(asdict(scene)) for scene in scenes)
         (folder / f"{width}x{height}.jsonl").write_text(lines, encoding="utf-8")
         first_seed = seed * 100_000_000 + number * 10_000_000
@@ -67,12 +83,16 @@ def draw_dataset(folder: Path, *, count: int, seed: int, style: str = "book", wo
 def picture_sets(folder: Path) -> Iterator[PictureSet]:
     """The sets of `draw_dataset`, one for each size."""
     for width, height in SIZES:
-        lines = (folder / f"{width}x{height}.jsonl").read_text(encoding="utf-8").splitlines()
+        path = folder / f"{width}x{height}.npy"
+        if not path.exists():
+            continue
+        lines = path.with_suffix(".jsonl").read_text(encoding="utf-8").splitlines()
         yield PictureSet(
             width=width,
             height=height,
             scenes=tuple(scene_from(line) for line in lines),
-            pixels=np.load(folder / f"{width}x{height}.npy", mmap_mode="r"),
+            pixels=np.load(path, mmap_mode="r"),
+            maps=np.load(_maps_beside(path), mmap_mode="r"),
         )
 
 
@@ -84,8 +104,15 @@ def scene_from(line: str) -> Scene:
 
 def _draw_some(job: tuple[Path, int, int, int, list[Scene], int]) -> None:
     path, width, height, start, scenes, first_seed = job
-    pixels = np.load(path, mmap_mode="r+")
-    for offset, scene in enumerate(scenes):
-        picture = draw(scene, width=width, height=height, seed=first_seed + start + offset)
-        pixels[start + offset] = np.asarray(picture)
+    pixels, maps = np.load(path, mmap_mode="r+"), np.load(_maps_beside(path), mmap_mode="r+")
+    for place, scene in enumerate(scenes, start):
+        seed = first_seed + place
+        pixels[place] = np.asarray(draw(scene, width=width, height=height, seed=seed))
+        spots = lay_out(scene, width=width, height=height, rng=spots_rng(seed))
+        maps[place] = subject_map(spots, width=width, height=height)
     pixels.flush()
+    maps.flush()
+
+
+def _maps_beside(path: Path) -> Path:
+    return path.with_suffix(".maps.npy")

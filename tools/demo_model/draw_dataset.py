@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from tools.demo_model.dataset import draw_dataset
+from tools.demo_model.dataset import SIZES, draw_dataset
 from tools.demo_model.scenes import STYLES
 
 
@@ -13,10 +13,20 @@ def main() -> None:
     parser.add_argument("--count", type=int, required=True)
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--style", choices=STYLES, default="book")
+    parser.add_argument("--only", metavar="WIDTHxHEIGHT", help="pictures of this size alone, instead of all sizes")
     parser.add_argument("--workers", type=int, default=None)
     arguments = parser.parse_args()
+    sizes = SIZES
+    if arguments.only:
+        width, height = (int(side) for side in arguments.only.split("x"))
+        sizes = {(width, height): 1.0}
     draw_dataset(
-        arguments.out, count=arguments.count, seed=arguments.seed, style=arguments.style, workers=arguments.workers
+        arguments.out,
+        count=arguments.count,
+        seed=arguments.seed,
+        style=arguments.style,
+        sizes=sizes,
+        workers=arguments.workers,
     )
 
 

@@ -23,7 +23,7 @@ from tools.demo_model.weather import fall, finish, mist
 def draw(scene: Scene, *, width: int, height: int, seed: int) -> Image.Image:
     """The picture of a scene; the seed varies outlines, clouds and exact places."""
     rng = random.Random(seed)
-    spots = lay_out(scene, width=width, height=height, rng=random.Random(seed + 1))
+    spots = lay_out(scene, width=width, height=height, rng=spots_rng(seed))
     light = Light(scene=scene, side=rng.choice((-1, 1)))
     line = light.line if light.ink else None
     sheet = Sheet(Image.new("RGB", (width, height), PAPER), line=line, rng=random.Random(seed + 2))
@@ -40,3 +40,8 @@ def draw(scene: Scene, *, width: int, height: int, seed: int) -> Image.Image:
     draw_subjects(sheet, light, [spot for spot in spots if spot.kind not in FLOATING], land.water, rng)
     fall(sheet, light, rng)
     return finish(sheet, light, rng)
+
+
+def spots_rng(seed: int) -> random.Random:
+    """What decides where the things stand in the picture of this seed."""
+    return random.Random(seed + 1)

@@ -5,8 +5,10 @@ Must not know: files, drawing, or the page.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from darkroom.catalog import DEMO
@@ -14,6 +16,7 @@ from darkroom.engine.demo import DemoFluxDiT, DemoTextEncoderClip, DemoTextEncod
 
 CLIP_TOKENS = 77
 PROMPT_TOKENS = DEMO.prompt_tokens
+HALFWAY = 4  # the single block after which the network shows what it thinks
 SHIFT = 3.0  # of the sigmas, as in DiffSynth's FLUX.1 schedule
 
 
@@ -55,6 +58,12 @@ class DemoNetwork(nn.Module):
 
     def forward(self, latents: Tensor, sigma: Tensor, prompt: Tensor, pooled: Tensor, guidance: Tensor) -> Tensor:
         """Velocity (batch, 16, H/8, W/8). The same arithmetic as DiffSynth's `model_fn_flux_image`, for batches."""
+        return self.thinking_aloud(latents, sigma, prompt, pooled, guidance)[0]
+
+    def thinking_aloud(
+        self, latents: Tensor, sigma: Tensor, prompt: Tensor, pooled: Tensor, guidance: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """The velocity, and what the image tokens (batch, H/16 · W/16, width) hold halfway."""
         dit, dtype = self.dit, latents.dtype
         conditioning = dit.time_embedder(sigma * 1000, dtype) + dit.pooled_text_embedder(pooled)
         conditioning = conditioning + dit.guidance_embedder(guidance * 1000, dtype)
@@ -65,11 +74,13 @@ class DemoNetwork(nn.Module):
         for block in dit.blocks:
             image, text = block(image, text, conditioning, rope)
         joined = torch.cat([text, image], dim=1)
-        for block in dit.single_blocks:
+        for place, block in enumerate(dit.single_blocks):
             joined, text = block(joined, text, conditioning, rope)
+            if place == HALFWAY:
+                halfway = joined[:, text.shape[1] :]
         image = dit.final_norm_out(joined[:, text.shape[1] :], conditioning)
         velocity: Tensor = dit.unpatchify(dit.final_proj_out(image), height, width)
-        return velocity
+        return velocity, halfway
 
     @torch.no_grad()
     def _positions(self, text_tokens: int, latents: Tensor) -> Tensor:
@@ -82,7 +93,8 @@ class DemoNetwork(nn.Module):
         if not torch.cuda.is_available():
             return
         for block in (*self.dit.blocks, *self.dit.single_blocks):
-            block.forward = torch.compile(block.forward, dynamic=True)
+            # a few picture sizes and always as many at once: each gets its own kernels
+            block.forward = torch.compile(block.forward, dynamic=False)
 
 
 class Average:
@@ -98,6 +110,10 @@ class Average:
         self.steps += 1
         weight = max(1 - self.decay, 1 / (self.steps + 1))
         torch._foreach_lerp_(self.values, list(parameters), weight)
+
+    def save(self, model: nn.Module, path: Path) -> None:
+        names = [name for name, _ in model.named_parameters()]
+        save_file({name: value.cpu() for name, value in zip(names, self.values, strict=True)}, path)
 
     @torch.no_grad()
     def copy_to(self, model: nn.Module) -> None:

@@ -16,8 +16,9 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from darkroom.engine.demo import DemoVAEDecoder
+from tools.demo_model.lessons import CaptionReader
 from tools.demo_model.network import DemoNetwork, Tokens, sample
-from tools.demo_model.train_flow import CaptionReader, load_network
+from tools.demo_model.train_flow import load_network
 from tools.demo_model.train_vae import load_vae
 
 

@@ -4,7 +4,7 @@ Run: python -m tools.demo_model.train_lora --help. Must not know: how the page o
 """
 
 import argparse
-import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -12,8 +12,10 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from tools.demo_model.export import METADATA, lora_names, save
-from tools.demo_model.network import DemoNetwork, Tokens, random_sigmas
-from tools.demo_model.train_flow import Batches, load_latents, load_network
+from tools.demo_model.lessons import Batch, Batches
+from tools.demo_model.network import DemoNetwork
+from tools.demo_model.team import Team, join_team
+from tools.demo_model.train_flow import Latents, Lesson, Meter, load_latents, load_network
 
 RANK = 8
 TOKENS_A_STEP = 20_000
@@ -49,17 +51,22 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.manual_seed(arguments.seed)
     torch.set_float32_matmul_precision("high")
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    latents, scenes = load_latents([arguments.data], arguments.vae, device)
-    network = DemoNetwork().to(device)
+    team = join_team()
+    pictures = load_latents([arguments.data], arguments.vae, team)
+    network = DemoNetwork().to(team.device)
     load_network(network, arguments.network)
     network.requires_grad_(False)
     layers = add_lora(network.dit, RANK)
     source = Batches(
-        scenes, [one.shape[-2] * one.shape[-1] // 4 for one in latents], arguments.tokenizers, seed=arguments.seed
+        [one.scenes for one in pictures],
+        [one.patches for one in pictures],
+        [one.share for one in pictures],
+        arguments.tokenizers,
+        tokens_a_step=TOKENS_A_STEP,
+        seed=f"lora {arguments.seed}",
     )
-    source.tokens_a_step = TOKENS_A_STEP
-    train(network, layers, latents, DataLoader(source, batch_size=None, num_workers=arguments.workers), arguments)
+    batches = iter(DataLoader(source, batch_size=None, num_workers=arguments.workers))
+    train(network, layers, pictures, batches, arguments, team)
     details = {
         "ss_base_model_version": "darkroom demo 1",
         "ss_network_dim": str(RANK),
@@ -98,38 +105,31 @@ def lora_state(layers: dict[str, LoraLinear]) -> dict[str, Tensor]:
 def train(
     network: DemoNetwork,
     layers: dict[str, LoraLinear],
-    latents: list[Tensor],
-    loader: "DataLoader[object]",
+    pictures: list[Latents],
+    batches: Iterator[Batch],
     arguments: argparse.Namespace,
+    team: Team,
 ) -> None:
-    device = latents[0].device
     parameters = [parameter for layer in layers.values() for parameter in layer.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(parameters, lr=arguments.rate, betas=(0.9, 0.99), weight_decay=1e-3)
-    began, step, total = time.monotonic(), 0, 0.0
-    batches = iter(loader)
-    while (progress := (time.monotonic() - began) / (arguments.minutes * 60)) < 1:
+    meter = Meter("lora", team)
+    for step, progress in team.clock(arguments.minutes):
         for group in optimizer.param_groups:
             group["lr"] = arguments.rate * min(1.0, (step + 1) / 50) * max(0.02, 1 - progress)
         batch = next(batches)
-        tokens = Tokens(clip=batch.clip.to(device), t5=batch.t5.to(device))
-        clean = latents[batch.bucket][batch.chosen.to(device)].float()
-        noise = torch.randn_like(clean)
-        sigma = random_sigmas(len(clean), device)
-        mixed = (1 - sigma[:, None, None, None]) * clean + sigma[:, None, None, None] * noise
+        lesson = Lesson.of(batch, pictures[batch.bucket], team.device)
         # the base has guidance distilled into it: at 1 it predicts what was drawn
-        guidance = torch.ones(len(clean), device=device)
-        with torch.autocast(device.type, torch.bfloat16):
+        guidance = torch.ones_like(lesson.guidance)
+        with torch.autocast(team.device.type, torch.bfloat16):
             with torch.no_grad():
-                prompt, pooled = network.encode(tokens)
-            velocity = network(mixed, sigma, prompt, pooled, guidance)
-        loss = (velocity.float() - (noise - clean)).square().mean()
+                prompt, pooled = network.encode(lesson.tokens)
+            velocity = network(lesson.mixed, lesson.sigma, prompt, pooled, guidance)
+        loss = lesson.loss(velocity, lesson.noise - lesson.clean)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer.step()
-        step, total = step + 1, 0.98 * total + 0.02 * float(loss.detach())
-        if step % 100 == 0:
-            print(f"lora: step {step}, {progress:.0%}, loss {total / (1 - 0.98**step):.4f}", flush=True)
+        meter.note(progress, len(lesson.clean), loss=loss)
 
 
 if __name__ == "__main__":

@@ -8,10 +8,9 @@ import argparse
 import functools
 import itertools
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import torch
 from diffsynth.models.flux_vae import ResnetBlock
 from PIL import Image
@@ -20,12 +19,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from darkroom.engine.demo import LATENT_CHANNELS, DemoVAEDecoder, DemoVAEEncoder
-from tools.demo_model.dataset import picture_sets
+from tools.demo_model.crops import Crops
+from tools.demo_model.team import join_team
 
-CROP = 256
-BATCH = 32
 KL_WEIGHT = 2e-4
 EDGE_WEIGHT = 1.0
+SQUARE_WEIGHT = 4.0
 FEATURE_WEIGHT = 0.25
 ADVERSARY_WEIGHT = 0.02
 SHARPEN_RATE = 7e-4
@@ -43,10 +42,11 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=1.2e-3)
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
-    torch.manual_seed(arguments.seed)
+    team = join_team()
+    device = team.device
+    torch.manual_seed(arguments.seed + team.rank)
     torch.backends.cudnn.benchmark = False
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    crops = Crops(arguments.data, arguments.pictures, device)
+    crops = Crops(arguments.data, arguments.pictures, team, seed=arguments.seed)
     arguments.out.mkdir(parents=True, exist_ok=True)
     if arguments.resume:
         encoder, decoder = load_vae(arguments.out, device)
@@ -59,39 +59,20 @@ def main() -> None:
             min(arguments.minutes, left),
             min(arguments.sharpen_minutes, left),
         )
+    team.same_for_all([*encoder.parameters(), *decoder.parameters()])
     if arguments.minutes > 0:
         train_both(crops, encoder, decoder, minutes=arguments.minutes, rate=arguments.rate)
-        set_latents_to_unit_scale(encoder, decoder, crops)
-        save_vae(arguments.out, encoder, decoder)
-    report(encoder, decoder, crops, arguments.out / "restored.png")
+        if team.leads:
+            set_latents_to_unit_scale(encoder, decoder, crops)
+            save_vae(arguments.out, encoder, decoder)
+            report(encoder, decoder, crops, arguments.out / "restored.png")
+        team.same_for_all([*encoder.parameters(), *decoder.parameters()])
     if arguments.sharpen_minutes > 0:
         decoder = sharpen(encoder, decoder, crops, minutes=arguments.sharpen_minutes)
-        save_vae(arguments.out, encoder, decoder)
-        report(encoder, decoder, crops, arguments.out / "sharpened.png")
-
-
-class Crops:
-    """Random square crops of the drawn pictures, as (batch, 3, CROP, CROP) in −1…1 on the device."""
-
-    def __init__(self, folders: list[Path], most: int, device: torch.device) -> None:
-        self.device = device
-        self.sets: list[Tensor] = []
-        sets = [one for folder in folders for one in picture_sets(folder)]
-        share = min(1.0, most / sum(len(one.scenes) for one in sets))
-        for one in sets:
-            count = max(1, int(len(one.scenes) * share))
-            self.sets.append(torch.from_numpy(np.array(one.pixels[:count])).to(device).permute(0, 3, 1, 2))
-        self.weights = torch.tensor([float(len(one)) for one in self.sets])
-
-    def batch(self, size: int = BATCH) -> Tensor:
-        pictures = self.sets[int(torch.multinomial(self.weights, 1))]
-        chosen = torch.randint(len(pictures), (size,), device=self.device)
-        top = int(torch.randint(pictures.shape[2] - CROP + 1, ()))
-        left = int(torch.randint(pictures.shape[3] - CROP + 1, ()))
-        crops = pictures[chosen, :, top : top + CROP, left : left + CROP].float() / 127.5 - 1
-        if torch.rand(()) < 0.5:
-            crops = crops.flip(3)
-        return crops.contiguous(memory_format=torch.channels_last)
+        if team.leads:
+            save_vae(arguments.out, encoder, decoder)
+            report(encoder, decoder, crops, arguments.out / "sharpened.png")
+    team.leave()
 
 
 def train_both(
@@ -105,23 +86,24 @@ def train_both(
     if device.type == "cuda":
         fuse_norms(encoder)
         fuse_norms(decoder)
-    for step, progress in _clock(minutes):
+    for step, progress in crops.team.clock(minutes):
         _set_rate(optimizer, rate * min(1.0, (step + 1) / 200) * max(0.02, 1 - progress))
-        pictures = crops.batch()
+        pictures, weights = crops.batch()
         with torch.autocast(device.type, torch.bfloat16):
             mean, log_variance = _moments(encoder, pictures)
             latents = mean + torch.exp(0.5 * log_variance) * torch.randn_like(mean)
             restored = decoder((latents - encoder.shift_factor) * encoder.scaling_factor)
         restored, mean, log_variance = restored.float(), mean.float(), log_variance.float()
         kl = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).mean()
-        loss = pixel_loss(restored, pictures) + KL_WEIGHT * kl
+        loss = pixel_loss(restored, pictures, weights) + KL_WEIGHT * kl
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
+        crops.team.mean_gradients(parameters)
         nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer.step()
         if step % 200 == 0:
             error = (restored - pictures).abs().mean().item()
-            print(f"vae: step {step}, {progress:.1%}, L1 {error:.4f}, KL {kl.item():.2f}", flush=True)
+            crops.team.say(f"vae: step {step}, {progress:.1%}, L1 {error:.4f}, KL {kl.item():.2f}")
 
 
 def fuse_norms(coder: nn.Module) -> None:
@@ -161,9 +143,10 @@ def sharpen(encoder: DemoVAEEncoder, decoder: DemoVAEDecoder, crops: Crops, *, m
         fuse_norms(encoder)
         fuse_norms(decoder)
     encoder.requires_grad_(False)
-    for step, progress in _clock(minutes):
+    crops.team.same_for_all(adversary.parameters())
+    for step, progress in crops.team.clock(minutes):
         _set_rate(optimizer, SHARPEN_RATE * min(1.0, (step + 1) / 100) * max(0.03, 1 - progress))
-        pictures = crops.batch()
+        pictures, weights = crops.batch()
         with torch.no_grad(), torch.autocast(device.type, torch.bfloat16):
             latents = encoder(pictures).float()
             latents = latents + 0.06 * torch.rand(len(latents), 1, 1, 1, device=device) * torch.randn_like(latents)
@@ -174,9 +157,10 @@ def sharpen(encoder: DemoVAEEncoder, decoder: DemoVAEDecoder, crops: Crops, *, m
             likeness = adversary.likeness(restored, pictures)
         # pixels alone at first; the adversary, once it has learned something, in the second half
         trust = min(1.0, max(0.0, (progress - 0.45) / 0.15))
-        loss = pixel_loss(restored, pictures) + trust * (ADVERSARY_WEIGHT * doubt + FEATURE_WEIGHT * likeness)
+        loss = pixel_loss(restored, pictures, weights) + trust * (ADVERSARY_WEIGHT * doubt + FEATURE_WEIGHT * likeness)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
+        crops.team.mean_gradients(decoder.parameters())
         nn.utils.clip_grad_norm_(decoder.parameters(), 1.0)
         optimizer.step()
         with torch.no_grad():
@@ -187,10 +171,11 @@ def sharpen(encoder: DemoVAEEncoder, decoder: DemoVAEDecoder, crops: Crops, *, m
         critic_loss = functional.relu(1 - real).mean() + functional.relu(1 + made).mean()
         critic.zero_grad(set_to_none=True)
         critic_loss.backward()
+        crops.team.mean_gradients(adversary.parameters())
         critic.step()
         if step % 200 == 0:
             error = (restored - pictures).abs().mean().item()
-            print(f"sharpen: step {step}, {progress:.1%}, L1 {error:.4f}, critic {critic_loss.item():.3f}", flush=True)
+            crops.team.say(f"sharpen: step {step}, {progress:.1%}, L1 {error:.4f}, critic {critic_loss.item():.3f}")
     with torch.no_grad():
         torch._foreach_copy_(list(decoder.parameters()), average)
     return decoder.eval()
@@ -222,16 +207,25 @@ class Adversary(nn.Module):
         return total
 
 
-def pixel_loss(restored: Tensor, pictures: Tensor) -> Tensor:
-    """Mean absolute difference of pixels and, so that edges stay edges, of their differences to their neighbours."""
-    edges = sum((restored.diff(dim=axis) - pictures.diff(dim=axis)).abs().mean() for axis in (2, 3))
-    return (restored - pictures).abs().mean() + EDGE_WEIGHT * edges
+def pixel_loss(restored: Tensor, pictures: Tensor, weights: Tensor) -> Tensor:
+    """Absolute and squared difference of pixels and, so that edges stay edges, of their steps to their neighbours.
+
+    Things are small beside the land, and a face is small on a thing: `weights` (batch, 1, H, W) say what counts more.
+    """
+    weights = weights / weights.mean()
+    error = restored - pictures
+    plain = (weights * (error.abs() + SQUARE_WEIGHT * error.square())).mean()
+    edges = error.new_zeros(())
+    for axis in (2, 3):
+        between = weights.narrow(axis, 1, weights.shape[axis] - 1)
+        edges = edges + (between * (restored.diff(dim=axis) - pictures.diff(dim=axis)).abs()).mean()
+    return plain + EDGE_WEIGHT * edges
 
 
 @torch.no_grad()
 def set_latents_to_unit_scale(encoder: DemoVAEEncoder, decoder: DemoVAEDecoder, crops: Crops) -> None:
     """Fold mean 0 and deviation 1 of each latent channel into the convolutions next to the latents."""
-    latents = torch.cat([encoder(crops.batch()) for _ in range(20)]).double()
+    latents = torch.cat([encoder(crops.batch()[0]) for _ in range(20)]).double()
     mean, deviation = latents.mean((0, 2, 3)), latents.std((0, 2, 3))
     print(
         "latents before scaling: mean",
@@ -256,16 +250,22 @@ def set_latents_to_unit_scale(encoder: DemoVAEEncoder, decoder: DemoVAEDecoder, 
 @torch.no_grad()
 def report(encoder: DemoVAEEncoder, decoder: DemoVAEDecoder, crops: Crops, file: Path) -> None:
     """Print how near restored pictures are, and put some of them below the drawn ones into a file."""
-    torch.manual_seed(7)
-    noise, sides = [], []
+    noise, in_things, sides = [], [], []
     for _ in range(6):
-        pictures = crops.batch(16)
+        pictures, weights = crops.batch(16)
         latents = encoder(pictures)
         restored = decoder(latents).clamp(-1, 1)
-        noise.append(((restored - pictures) / 2).square().mean((1, 2, 3)))
+        error = ((restored - pictures) / 2).square()
+        noise.append(error.mean((1, 2, 3)))
+        in_things.append((error.mean(1, keepdim=True) * (weights > 1)).sum() / (weights > 1).sum().clamp(min=1))
         sides.append(torch.cat([pictures[0], restored[0]], dim=1))
     decibels = (-10 * torch.log10(torch.cat(noise))).mean().item()
-    print(f"vae: PSNR {decibels:.2f} dB; latents mean {latents.mean():.3f}, deviation {latents.std():.3f}", flush=True)
+    things = (-10 * torch.log10(torch.stack(in_things).mean())).item()
+    print(
+        f"vae: PSNR {decibels:.2f} dB, in things {things:.2f} dB;",
+        f"latents mean {latents.mean():.3f}, deviation {latents.std():.3f}",
+        flush=True,
+    )
     pixels = ((torch.cat(sides, dim=2) + 1) * 127.5).byte().permute(1, 2, 0).cpu().numpy()
     Image.fromarray(pixels).save(file)
 
@@ -295,13 +295,6 @@ def _moments(encoder: DemoVAEEncoder, pictures: Tensor) -> tuple[Tensor, Tensor]
     hidden = encoder.conv_out(encoder.conv_act(encoder.conv_norm_out(hidden)))
     mean, log_variance = hidden.chunk(2, dim=1)
     return mean, log_variance.clamp(-20, 4)
-
-
-def _clock(minutes: float) -> Iterator[tuple[int, float]]:
-    began, step = time.monotonic(), 0
-    while (progress := (time.monotonic() - began) / (minutes * 60)) < 1:
-        yield step, progress
-        step += 1
 
 
 def _set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
