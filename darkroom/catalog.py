@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Literal, get_args
 
+from darkroom.architecture import DEMO as DEMO_ARCHITECTURE
+from darkroom.architecture import FLUX1, Architecture
 from darkroom.errors import InvalidRequest, NotFound, Problem
 from darkroom.request import GenerationRequest
 
@@ -48,6 +50,7 @@ class ModelEntry:
     family: str
     licence: str
     files: ModelFiles
+    architecture: Architecture
     smallest_side: int
     largest_side: int
     default_width: int
@@ -82,6 +85,7 @@ DEMO = ModelEntry(
         tokenizer_2=PurePosixPath("demo/tokenizer_2"),
         latent_colours=PurePosixPath("demo/latent_colours.json"),
     ),
+    architecture=DEMO_ARCHITECTURE,
     smallest_side=256,
     largest_side=512,
     default_width=512,
@@ -93,6 +97,36 @@ DEMO = ModelEntry(
         Preset(name="fast", steps=4, guidance=3.5),
         Preset(name="standard", steps=8, guidance=3.5),
         Preset(name="fine", steps=20, guidance=3.5),
+    ),
+)
+
+# The real thing's size, for benchmarks and plans. Its weights are not ours to ship, and no page offers it yet.
+FLUX1_DEV = ModelEntry(
+    name="flux1-dev",
+    title="FLUX.1 [dev]",
+    family="flux1",
+    licence="FLUX.1 [dev] Non-Commercial License",
+    files=ModelFiles(
+        transformer=PurePosixPath("flux1-dev/flux1-dev.safetensors"),
+        text_encoder_1=PurePosixPath("flux1-dev/clip_l.safetensors"),
+        text_encoder_2=PurePosixPath("flux1-dev/t5xxl.safetensors"),
+        vae=PurePosixPath("flux1-dev/ae.safetensors"),
+        tokenizer_1=PurePosixPath("flux1-dev/tokenizer"),
+        tokenizer_2=PurePosixPath("flux1-dev/tokenizer_2"),
+        latent_colours=PurePosixPath("flux1-dev/latent_colours.json"),
+    ),
+    architecture=FLUX1,
+    smallest_side=256,
+    largest_side=2048,
+    default_width=1024,
+    default_height=1024,
+    default_steps=20,
+    default_guidance=3.5,
+    prompt_tokens=512,
+    presets=(
+        Preset(name="fast", steps=12, guidance=3.5),
+        Preset(name="standard", steps=20, guidance=3.5),
+        Preset(name="fine", steps=40, guidance=3.5),
     ),
 )
 

@@ -27,6 +27,7 @@ from darkroom.errors import InvalidConfig, Problem, shown
 from darkroom.request import GenerationRequest, problems_of
 
 VARIABLE_PREFIX = "DARKROOM_"
+SMALLEST_TILE, TILE_STEP = 256, 16
 HOST_NAME = re.compile(r"[\w-]{1,63}(\.[\w-]{1,63}){0,8}")
 
 
@@ -60,7 +61,25 @@ def _is_host_name(name: str) -> str:
     return name
 
 
+def _profile(value: object) -> object:
+    """YAML reads 8 as a number."""
+    return str(value) if isinstance(value, int) else value
+
+
+def _tile(value: object) -> object:
+    """YAML reads off as false, and a variable holds a number as text."""
+    if value in ("auto", "off") or value is False:
+        return value or "off"
+    side = int(value) if isinstance(value, str) and re.fullmatch(r"[0-9]{1,6}", value) else value
+    if not isinstance(side, int) or isinstance(side, bool) or side < SMALLEST_TILE or side % TILE_STEP:
+        raise ValueError(f"auto, off, or pixels: a multiple of {TILE_STEP}, at least {SMALLEST_TILE}")
+    return side
+
+
 HostNames = Annotated[tuple[Annotated[str, AfterValidator(_is_host_name)], ...], NoDecode, BeforeValidator(_names)]
+
+
+Gigabytes = Annotated[float, Field(ge=0, le=4096, allow_inf_nan=False)]
 
 
 class _Section(BaseModel):
@@ -91,15 +110,15 @@ class EngineSettings(_Section):
 
 
 class MemorySettings(_Section):
-    """How the engine asks for memory on the graphics card."""
+    """What the planner may use, and how the engine asks for it. A limit of 0 is whatever is free."""
 
+    profile: Annotated[Literal["auto", "24", "16", "12", "8", "6", "4", "cpu"], BeforeValidator(_profile)] = "auto"
+    vram_limit_gb: Gigabytes = 0
+    ram_limit_gb: Gigabytes = 0
+    offload: Switch = True
+    keep_in_vram: Switch = False
+    vae_tile: Annotated[Literal["auto", "off"] | int, BeforeValidator(_tile)] = "auto"
     expandable_segments: Switch = True
-
-
-class OffloadSettings(_Section):
-    """Whether a model's parts are on the graphics card only while they work."""
-
-    enabled: Switch = True
 
 
 class LoggingSettings(_Section):
@@ -168,9 +187,7 @@ class Settings(BaseSettings):
     server: ServerSettings = ServerSettings()
     folders: FolderSettings = FolderSettings()
     engine: EngineSettings = EngineSettings()
-    memory_management: MemorySettings = MemorySettings()
-    offload: OffloadSettings = OffloadSettings()
-    keep_in_vram: Switch = False
+    memory: MemorySettings = MemorySettings()
     presets: Presets = Field(default_factory=_default_presets)
     logging: LoggingSettings = LoggingSettings()
     language: Literal["auto", "en", "zh"] = "auto"

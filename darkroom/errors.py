@@ -7,6 +7,7 @@ DarkroomError
 ├── HistoryUnusable     the history cannot be read or written, is from a newer version, or is in use
 ├── StylesUnusable      the file of styles holds something that is not a style
 ├── ModelUnusable       weights are missing, damaged or of a kind this version cannot run
+├── DoesNotFit          a picture needs more of the card's or the computer's memory than there is
 └── EngineLost          the engine process ended, or stopped answering, while it was needed
 
 Each has a `code` (the key of its words in `web/words/`) and `details` (the values those words name),
@@ -127,6 +128,47 @@ class ModelUnusable(DarkroomError):
     @property
     def details(self) -> Mapping[str, str]:
         return {"reason": self.reason, "file": self.file}
+
+
+class DoesNotFit(DarkroomError):
+    """`where` is "card" or "memory"; `largest` is a size of the same shape that does fit, where there is one.
+
+    `gigabytes` is what it would take: a card of that size, or that much free memory.
+    """
+
+    SENTENCES: Mapping[str, str] = {
+        "does_not_fit_card": (
+            "{model} does not fit on this card at any size. It takes a card with {gigabytes} GB of free memory"
+        ),
+        "does_not_fit_card_size": (
+            "{wanted} pixels do not fit on this card. {largest} would; "
+            "{wanted} takes a card with {gigabytes} GB of free memory"
+        ),
+        "does_not_fit_memory": (
+            "{model} does not fit into this computer's memory at any size. It takes {gigabytes} GB of free memory"
+        ),
+        "does_not_fit_memory_size": (
+            "{wanted} pixels do not fit into this computer's memory. {largest} would; "
+            "{wanted} takes {gigabytes} GB of free memory"
+        ),
+    }
+
+    def __init__(
+        self, where: str, *, model: str, wanted: tuple[int, int], largest: tuple[int, int] | None, gigabytes: int
+    ) -> None:
+        self.code = f"does_not_fit_{where}" + ("_size" if largest else "")
+        self.where = where
+        self.model = model
+        self.wanted = wanted
+        self.largest = largest
+        self.gigabytes = gigabytes
+        super().__init__(self.SENTENCES[self.code].format(**self.details) + ".")
+
+    @property
+    def details(self) -> Mapping[str, str]:
+        largest = "{} × {}".format(*self.largest) if self.largest else ""
+        wanted = "{} × {}".format(*self.wanted)
+        return {"model": self.model, "wanted": wanted, "largest": largest, "gigabytes": str(self.gigabytes)}
 
 
 class EngineLost(DarkroomError):

@@ -113,11 +113,20 @@ def test_relative_folders_start_at_the_file_and_absolute_ones_stay(file: Path, t
         ("engine: {threads: -1}", "engine.threads is -1; allowed: at least 0"),
         ("language: fr", "language is fr; allowed: "),
         ("logging: {level: loud}", "logging.level is loud; allowed: one of debug, info, warning, error"),
-        ("keep_in_vram: maybe", "keep_in_vram is maybe; allowed: true or false"),
-        ("keep_in_vram: 2", "keep_in_vram is 2; allowed: true or false"),
-        ("offload: {enabled: [1]}", "offload.enabled is [1]; allowed: true or false"),
-        ("offload: {enable: true}", "offload.enable is True; allowed: no such field"),
-        ("memory_management: {expandable_segments: some}", "memory_management.expandable_segments is some; allowed: "),
+        ("memory: {keep_in_vram: maybe}", "memory.keep_in_vram is maybe; allowed: true or false"),
+        ("memory: {keep_in_vram: 2}", "memory.keep_in_vram is 2; allowed: true or false"),
+        ("memory: {offload: [1]}", "memory.offload is [1]; allowed: true or false"),
+        ("memory: {ofload: true}", "memory.ofload is True; allowed: no such field"),
+        ("memory: {expandable_segments: some}", "memory.expandable_segments is some; allowed: "),
+        ("memory: {profile: 10}", "memory.profile is 10; allowed: "),
+        ("memory: {profile: true}", "memory.profile is True; allowed: "),
+        ("memory: {vram_limit_gb: -1}", "memory.vram_limit_gb is -1; allowed: at least 0"),
+        ("memory: {vram_limit_gb: .nan}", "memory.vram_limit_gb is nan; allowed: "),
+        ("memory: {ram_limit_gb: much}", "memory.ram_limit_gb is much; allowed: a number"),
+        ("memory: {vae_tile: 240}", "memory.vae_tile is 240; allowed: auto, off, or pixels: a multiple of 16, at lea"),
+        ("memory: {vae_tile: 264}", "memory.vae_tile is 264; allowed: auto, off, or pixels: "),
+        ("memory: {vae_tile: 512.0}", "memory.vae_tile is 512.0; allowed: auto, off, or pixels: "),
+        ("memory: {vae_tile: on}", "memory.vae_tile is True; allowed: auto, off, or pixels: "),
         ("presets: {dmo: {fast: {steps: 4}}}", "presets.dmo is dmo; allowed: one of demo"),
         ("presets: {demo: {quick: {}}}", "presets.demo.quick is quick; allowed: one of fast, standard, fine"),
         ("presets: {demo: {fast: {step: 4}}}", "presets.demo.fast.step is 4; allowed: no such field"),
@@ -140,6 +149,27 @@ def test_relative_folders_start_at_the_file_and_absolute_ones_stay(file: Path, t
 def test_what_is_wrong_in_the_file_is_named(content: str, words: str, file: Path) -> None:
     file.write_text(content, "utf-8")
     assert words in refusal(file)
+
+
+@pytest.mark.parametrize(
+    ("written", "read"), [("auto", "auto"), ("off", "off"), ("'off'", "off"), ("512", 512), ("'512'", 512)]
+)
+def test_a_tile_may_be_written_as_yaml_reads_it(written: str, read: str | int, file: Path) -> None:
+    file.write_text(f"memory: {{vae_tile: {written}}}", "utf-8")
+    assert load_settings(file).memory.vae_tile == read
+
+
+@pytest.mark.parametrize(("written", "read"), [("8", "8"), ("'8'", "8"), ("cpu", "cpu"), ("auto", "auto")])
+def test_a_profile_may_be_written_as_a_number(written: str, read: str, file: Path) -> None:
+    file.write_text(f"memory: {{profile: {written}}}", "utf-8")
+    assert load_settings(file).memory.profile == read
+
+
+def test_variables_reach_the_memory_settings(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("PROFILE", "8"), ("VAE_TILE", "512"), ("VRAM_LIMIT_GB", "7.5"), ("OFFLOAD", "false")):
+        monkeypatch.setenv(f"DARKROOM_MEMORY__{name}", value)
+    memory = load_settings(file).memory
+    assert (memory.profile, memory.vae_tile, memory.vram_limit_gb, memory.offload) == ("8", 512, 7.5, False)
 
 
 def test_a_file_that_is_not_text_is_named(file: Path) -> None:

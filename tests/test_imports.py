@@ -15,7 +15,9 @@ import pytest
 ROOT = Path(__file__).parent.parent
 FILES = (ROOT / "app.py", *sorted((ROOT / "darkroom").rglob("*.py")))
 ONLY_IN_ENGINE = {"torch", "torchvision", "diffsynth", "transformers", "safetensors", "modelscope"}
-BELOW_ROOMS = ("errors", "files", "request", "catalog", "shapes", "planner", "config", "logs")
+# What a plan for memory is made of, the lowest first.
+ARITHMETIC = ("architecture", "cards", "footprint", "layouts")
+BELOW_ROOMS = ("errors", "files", "request", "catalog", "shapes", "planner", "config", "logs", *ARITHMETIC)
 BASE = tuple(f"darkroom.{name}" for name in BELOW_ROOMS)
 
 # Each room, the narrowest name first, with what of ours it may import besides itself and the package's version.
@@ -29,9 +31,13 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "darkroom.prompts": BASE,
     "darkroom.doctor": ("darkroom.history", *BASE),
     "darkroom.request": ("darkroom.errors",),
-    "darkroom.catalog": ("darkroom.errors", "darkroom.request"),
+    "darkroom.architecture": (),
+    "darkroom.cards": (),
+    "darkroom.footprint": ("darkroom.architecture", "darkroom.cards"),
+    "darkroom.layouts": ("darkroom.architecture", "darkroom.footprint"),
+    "darkroom.catalog": ("darkroom.errors", "darkroom.request", "darkroom.architecture"),
     "darkroom.shapes": ("darkroom.errors", "darkroom.request", "darkroom.catalog"),
-    "darkroom.planner": ("darkroom.errors", "darkroom.request", "darkroom.catalog"),
+    "darkroom.planner": ("darkroom.errors", "darkroom.catalog", *(f"darkroom.{name}" for name in ARITHMETIC)),
     "darkroom.config": ("darkroom.errors", "darkroom.request", "darkroom.catalog"),
     "darkroom.logs": (),
     "darkroom.files": (),

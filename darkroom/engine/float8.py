@@ -9,10 +9,23 @@ from torch.nn import functional
 
 STORED = torch.float8_e4m3fn
 LARGEST = torch.finfo(STORED).max
+# Up to this many rows reading the weights is all the work, and a scale for few activations is a coarse one.
+FEW_ROWS = 32
+# Float8 matmul takes widths that are multiples of this.
+WIDTH_STEP = 16
+# Activations are scaled so that the largest becomes this: below LARGEST, so no rounding can leave float8's range, and a
+# power of two, so the scale is exact in bf16.
+LARGEST_ACTIVATION = 256.0
+# Elements that are turned into float8 at a time: what is in between then stays in the processor's cache.
+ELEMENTS_AT_A_TIME = 2**20
 
 
 class Float8Linear(nn.Module):
-    """y = x · (scale · stored)ᵀ + bias. `stored` is (out, in) float8, `scale` one float32; computes in x's type."""
+    """y = x · (scale · stored)ᵀ + bias. `stored` is (out, in) float8, `scale` one float32; y is of x's type.
+
+    With `float8_matmul`, activations become float8 too, where there are more than a few rows of them: for cards that
+    multiply float8 (compute capability 8.9). Otherwise the weight is brought to the type of x.
+    """
 
     # T5's feed-forward casts its input to the type of `weight`, where that is a tensor.
     weight: None = None
@@ -23,19 +36,68 @@ class Float8Linear(nn.Module):
     def __init__(self, stored: Tensor, scale: Tensor, bias: Tensor | None) -> None:
         super().__init__()
         self.out_features, self.in_features = stored.shape
+        self.float8_matmul = False
         self.register_buffer("stored", stored)
         self.register_buffer("scale", scale.reshape(()).float())
         self.register_buffer("bias", bias)
 
     def forward(self, hidden: Tensor) -> Tensor:
-        weight = self.stored.to(hidden.dtype) * self.scale.to(hidden.dtype)
-        return functional.linear(hidden, weight, self.bias)
+        if self.float8_matmul and self._can_multiply(hidden):
+            return self._in_float8(hidden)
+        # The scale goes to the activations: they are fewer than the weights where it counts, in layers of one row.
+        return functional.linear(hidden * self.scale.to(hidden.dtype), self.stored.to(hidden.dtype), self.bias)
+
+    def _can_multiply(self, hidden: Tensor) -> bool:
+        rows = hidden.numel() // self.in_features
+        return rows > FEW_ROWS and self.in_features % WIDTH_STEP == 0 and self.out_features % WIDTH_STEP == 0
+
+    def _in_float8(self, hidden: Tensor) -> Tensor:
+        activations, scale = scaled_activations(hidden.reshape(-1, self.in_features))
+        # Beside a float32 result the card takes no bias.
+        bias_apart = hidden.dtype == torch.float32
+        result = torch._scaled_mm(
+            activations,
+            self.stored.t(),
+            scale_a=scale,
+            scale_b=self.scale,
+            bias=None if self.bias is None or bias_apart else self.bias.to(hidden.dtype),
+            out_dtype=hidden.dtype,
+            use_fast_accum=True,
+        )
+        if self.bias is not None and bias_apart:
+            result += self.bias
+        return result.view(*hidden.shape[:-1], self.out_features)
 
     def extra_repr(self) -> str:
         return f"in_features={self.in_features}, out_features={self.out_features}, stored as {STORED}"
 
 
+def use_float8_matmul(module: nn.Module, enabled: bool) -> None:
+    """Say for every float8 layer inside how it computes."""
+    for layer in module.modules():
+        if isinstance(layer, Float8Linear):
+            layer.float8_matmul = enabled
+
+
+def scaled_activations(hidden: Tensor) -> tuple[Tensor, Tensor]:
+    """`hidden` as float8 and its scale (float32, no dimensions). The host waits for nothing.
+
+    If any of it is not finite, all of the product will be NaN; without float8, the next attention would spread it.
+    """
+    # One reading of `hidden` for its largest value, one division, one cast; the rest is of one element. All in the type
+    # of `hidden`, where the scale is exact: a division by another type would be a slower kernel.
+    largest = torch.linalg.vector_norm(hidden, ord=torch.inf)
+    # largest / LARGEST_ACTIVATION, and more than 0: a division of 0 by 0 would be NaN.
+    scale = torch.rsub(largest, torch.finfo(hidden.dtype).tiny, alpha=-1 / LARGEST_ACTIVATION)
+    return (hidden / scale).to(STORED), scale.float()
+
+
 def quantize(weight: Tensor) -> tuple[Tensor, Tensor]:
     """The weight as float8 and its scale (float32, no dimensions), so that the largest value is just representable."""
-    scale = (weight.abs().max().float() / LARGEST).clamp(min=torch.finfo(torch.float32).tiny)
-    return (weight.float() / scale).to(STORED), scale
+    lowest, highest = torch.aminmax(weight)
+    scale = torch.maximum(-lowest, highest).float().div_(LARGEST).clamp_(min=torch.finfo(torch.float32).tiny)
+    stored = torch.empty(weight.shape, dtype=STORED, device=weight.device)
+    rows = max(1, ELEMENTS_AT_A_TIME // weight.shape[1])
+    for part, place in zip(torch.split(weight, rows), torch.split(stored, rows), strict=True):
+        place.copy_(part.to(torch.float32, copy=True).div_(scale))
+    return stored, scale

@@ -4,8 +4,7 @@ Everything runs through DiffSynth's FluxImagePipeline; this file loads it, watch
 Must not know: processes, pipes, rows or files of history.
 """
 
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -17,15 +16,23 @@ from transformers import CLIPTokenizer, T5TokenizerFast
 
 from darkroom.catalog import ModelEntry
 from darkroom.engine import demo
+from darkroom.engine.decoding import decode
+from darkroom.engine.float8 import use_float8_matmul
 from darkroom.engine.loading import load_models
-from darkroom.engine.offload import Offload
+from darkroom.engine.machine import look_at_machine
 from darkroom.engine.preview import LatentColours
+from darkroom.engine.prompt_cache import PromptCache
+from darkroom.engine.record import Record
+from darkroom.engine.residence import PARTS, Residence
 from darkroom.engine.watcher import Watcher
 from darkroom.errors import ModelUnusable
+from darkroom.jobs.messages import Stage
+from darkroom.planner import Plan, Wishes, make_plan
 from darkroom.request import GenerationRequest
 
-TEXT_ENCODERS = ("text_encoder_1", "text_encoder_2")
-PARTS = (*TEXT_ENCODERS, "dit", "vae_encoder", "vae_decoder")
+CLIP_TOKENS = 77
+# About sixty prompts of FLUX.1.
+PROMPT_CACHE_BYTES = 256 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,10 +45,16 @@ class MadePicture:
     facts: dict[str, str | int | float]
 
 
-def make_picture(pipeline: "WatchedPipeline", request: GenerationRequest, watcher: Watcher) -> MadePicture:
-    """Make one picture. Raises what the watcher raises, and torch.OutOfMemoryError; memory is clean afterwards."""
-    began = time.monotonic()
-    pipeline.watcher = watcher
+def make_picture(
+    pipeline: "WatchedPipeline", request: GenerationRequest, watcher: Watcher, plan: Plan | None = None
+) -> MadePicture:
+    """Make one picture, by the plan that suits this machine if none is given. Memory is clean afterwards.
+
+    Raises what the watcher raises, DoesNotFit, and torch.OutOfMemoryError.
+    """
+    plan = plan or pipeline.plan(request, Wishes())
+    record = Record(pipeline.device, plan)
+    pipeline.watcher, pipeline.record, pipeline.current_plan = watcher, record, plan
     try:
         # 1. Say what is to be done. The random start is drawn on the CPU, so a seed means the same on every card.
         order: dict[str, Any] = {
@@ -56,21 +69,21 @@ def make_picture(pipeline: "WatchedPipeline", request: GenerationRequest, watche
             "rand_device": "cpu",
             "num_inference_steps": request.steps,
         }
-        # 2. Read the prompt: both text encoders visit the card          (PromptReader.process)
-        # 3. Denoise: the transformer visits it, one event for each step (pipeline.step)
-        # 4. Decode: the VAE's decoder visits it                         (pipeline.load_models_to_device)
+        # 2. Set the stage: what stays on the card comes, the ring opens, and the first blocks are on their way.
+        pipeline.set_stage(request)
+        # 3. Read the prompt, if it was not read before: both text encoders visit    (PromptReader.process)
+        # 4. Denoise: the transformer's blocks visit in turn, one event a step       (pipeline.step)
+        # 5. Decode, whole or in tiles                                               (PictureDecoder.forward)
         picture = pipeline(**order, progress_bar_cmd=pipeline.denoising)
     finally:
-        # 5. Drop every copy on the card that is not to stay and give the memory back, however it ended.
+        # 6. Drop every copy on the card that is not to stay and give the memory back, however it ended.
         pipeline.watcher = Watcher()
-        pipeline.load_models_to_device(())
-    facts = {**pipeline.facts, "seconds": round(time.monotonic() - began, 3)}
+        pipeline.residence.leave()
+    facts = {**pipeline.facts, **record.facts()}
     return MadePicture(width=picture.width, height=picture.height, pixels=picture.tobytes(), facts=facts)
 
 
-def load_pipeline(
-    model: ModelEntry, folder: Path, device: torch.device, watcher: Watcher, *, keep_on_card: bool = False
-) -> "WatchedPipeline":
+def load_pipeline(model: ModelEntry, folder: Path, device: torch.device, watcher: Watcher) -> "WatchedPipeline":
     """Read the model's files below `folder` into RAM. Raises ModelUnusable, StopAsked."""
     if device.type == "cuda" and not torch.cuda.is_available():
         raise RuntimeError("engine.device is cuda, but no CUDA card is found; set it to auto or cpu")
@@ -96,7 +109,7 @@ def load_pipeline(
         watcher.loading(part, done / total)
         models |= _named_for_pipeline(load_models(folder / path, dtype=dtype, read=read))
         done = bytes_before + sizes[part]
-    return WatchedPipeline(model, models, device, dtype, folder, keep_on_card=keep_on_card)
+    return WatchedPipeline(model, models, device, dtype, folder)
 
 
 def computation_type(device: torch.device) -> torch.dtype:
@@ -107,10 +120,7 @@ def computation_type(device: torch.device) -> torch.dtype:
 
 
 class WatchedPipeline(FluxImagePipeline):  # type: ignore[misc]
-    """FluxImagePipeline that tells a watcher what it does, and whose models visit the card only for their stage.
-
-    With `keep_on_card`, a model stays there after its first stage.
-    """
+    """FluxImagePipeline that tells a watcher what it does, and whose weights are where a plan wants them."""
 
     def __init__(
         self,
@@ -119,12 +129,13 @@ class WatchedPipeline(FluxImagePipeline):  # type: ignore[misc]
         device: torch.device,
         dtype: torch.dtype,
         folder: Path,
-        *,
-        keep_on_card: bool,
     ) -> None:
         super().__init__(device=device, torch_dtype=dtype)
         self.model = model
         self.watcher = Watcher()
+        self.record: Record | None = None
+        self.current_plan: Plan | None = None
+        self.prompts = PromptCache(PROMPT_CACHE_BYTES)
         self.facts: dict[str, str | int | float] = {
             "device": device_name(device),
             "precision": str(dtype).removeprefix("torch."),
@@ -132,30 +143,58 @@ class WatchedPipeline(FluxImagePipeline):  # type: ignore[misc]
         }
         for name in PARTS:
             setattr(self, name, models[name])
-        self._offloads = {name: Offload(models[name], device, stays=keep_on_card) for name in PARTS}
+        self.residence = Residence(models, device)
+        self.vae_decoder = PictureDecoder(self, models["vae_decoder"])
         self.tokenizer_1 = CLIPTokenizer.from_pretrained(_tokenizer(folder, model.files.tokenizer_1))
         self.tokenizer_2 = T5TokenizerFast.from_pretrained(_tokenizer(folder, model.files.tokenizer_2))
         self._colours = LatentColours.read(folder / model.files.latent_colours)
         for place, unit in enumerate(self.units):
             if isinstance(unit, FluxImageUnit_PromptEmbedder):
                 self.units[place] = PromptReader()
+        self._tell_of_blocks(self.text_encoder_2.encoder.block)
+
+    def plan(self, request: GenerationRequest, wishes: Wishes) -> Plan:
+        """Raises DoesNotFit."""
+        machine = look_at_machine(self.device, number_bytes=self.torch_dtype.itemsize)
+        return make_plan(self.model, machine, wishes, width=request.width, height=request.height)
+
+    def set_stage(self, request: GenerationRequest) -> None:
+        assert self.current_plan is not None
+        guided = request.cfg_scale != 1
+        texts = (request.prompt, request.negative_prompt) if guided else (request.prompt,)
+        unread = sum(self.known_prompt(text, self.model.prompt_tokens) is None for text in texts)
+        use_float8_matmul(self.dit, self.current_plan.float8_matmul)
+        self.residence.begin(self.current_plan, prompts=unread, passes=request.steps * len(texts))
 
     def load_models_to_device(self, model_names: tuple[str, ...] | list[str]) -> None:
-        """Called by DiffSynth between stages. The last stage's copies go before the next stage's come, if they go."""
+        """Called by DiffSynth between stages, with what the next one needs."""
         if tuple(model_names) == ("vae_decoder",):
-            self.watcher.entered("decoding")
-        for name, offload in self._offloads.items():
-            if name not in model_names:
-                offload.rest()
-        if self.device.type == "cuda":
-            torch.cuda.empty_cache()
-        for name in model_names:
-            if name in self._offloads:
-                self._offloads[name].visit()
+            self._enter("decoding")
+        self.residence.enter(tuple(model_names))
+
+    def known_prompt(self, prompt: str, prompt_tokens: int) -> dict[str, Tensor] | None:
+        return self.prompts.get(self.model.name, prompt, prompt_tokens, self.device)
+
+    def _tell_of_blocks(self, blocks: nn.ModuleList) -> None:
+        """Reading a prompt takes seconds where there is no card."""
+
+        def tell(done: float) -> Callable[..., None]:
+            return lambda *_block: self.watcher.entered("encoding", done)
+
+        for number, block in enumerate(blocks, 1):
+            block.register_forward_hook(tell(number / len(blocks)))
+
+    def enter_encoding(self) -> None:
+        self._enter("encoding")
+
+    def _enter(self, stage: Stage) -> None:
+        if self.record is not None:
+            self.record.enter(stage)
+        self.watcher.entered(stage)
 
     def denoising(self, timesteps: Tensor) -> Iterator[Tensor]:
         """DiffSynth's progress bar: the loop over steps runs through it."""
-        self.watcher.entered("denoising")
+        self._enter("denoising")
         yield from timesteps
 
     def step(self, scheduler: Any, latents: Tensor, progress_id: int, noise_pred: Tensor, **rest: Any) -> Tensor:
@@ -173,13 +212,39 @@ class WatchedPipeline(FluxImagePipeline):  # type: ignore[misc]
 
 
 class PromptReader(FluxImageUnit_PromptEmbedder):  # type: ignore[misc]
-    """DiffSynth's prompt unit never asks for its models; this one does."""
+    """Reads a prompt with one text encoder after the other, unless it was read before."""
 
-    def process(self, pipe: WatchedPipeline, prompt: str, t5_sequence_length: int, positive: bool) -> dict[str, Tensor]:
+    def process(self, pipe: WatchedPipeline, prompt: str, t5_sequence_length: int, positive: bool) -> dict[str, Tensor]:  # noqa: ARG002
+        known = pipe.known_prompt(prompt, t5_sequence_length)
+        if known is not None:
+            return known
+        pipe.enter_encoding()
+        pipe.load_models_to_device(("text_encoder_1",))
+        pooled = self.encode_prompt_using_clip(prompt, pipe.text_encoder_1, pipe.tokenizer_1, CLIP_TOKENS, pipe.device)
         pipe.watcher.entered("encoding")
-        pipe.load_models_to_device(TEXT_ENCODERS)
-        embeddings: dict[str, Tensor] = super().process(pipe, prompt, t5_sequence_length, positive)
-        return embeddings
+        pipe.load_models_to_device(("text_encoder_2",))
+        words = self.encode_prompt_using_t5(
+            prompt, pipe.text_encoder_2, pipe.tokenizer_2, t5_sequence_length, pipe.device
+        )
+        places = torch.zeros(*words.shape[:2], 3, device=pipe.device, dtype=words.dtype)
+        read = {"prompt_emb": words, "pooled_prompt_emb": pooled, "text_ids": places}
+        pipe.prompts.put(pipe.model.name, prompt, t5_sequence_length, read)
+        return read
+
+
+class PictureDecoder(nn.Module):
+    """Stands where DiffSynth expects the VAE's decoder, and decodes in the tiles the plan allows."""
+
+    def __init__(self, pipeline: WatchedPipeline, decoder: nn.Module) -> None:
+        super().__init__()
+        self.decoder = decoder
+        # Not as a part of this one: the pipeline holds it.
+        self._pipeline = (pipeline,)
+
+    def forward(self, latents: Tensor, **_diffsynths_own_tiles: object) -> Tensor:
+        (pipeline,) = self._pipeline
+        tile = pipeline.current_plan.decode_tile if pipeline.current_plan else None
+        return decode(self.decoder, latents, tile=tile, between=lambda done: pipeline.watcher.entered("decoding", done))
 
 
 def device_name(device: torch.device) -> str:

@@ -28,8 +28,8 @@ class LoadedModel:
 
     def __init__(self, options: EngineOptions) -> None:
         self._folder = options.models
-        self._keep_on_card = options.keep_on_card
-        self._device = choose_device(options.device)
+        self._wishes = options.wishes
+        self._device = choose_device("cpu" if options.wishes.profile == "cpu" else options.device)
         if options.threads:
             torch.set_num_threads(options.threads)
         self._pipeline: WatchedPipeline | None = None
@@ -46,12 +46,12 @@ class LoadedModel:
         """Raises what `load_pipeline` and `make_picture` raise; the next call works all the same."""
         if self._pipeline is None or self._pipeline.model != model:
             self.unload()
-            self._pipeline = load_pipeline(
-                model, self._folder, self._device, watcher, keep_on_card=self._keep_on_card
-            )
-        return make_picture(self._pipeline, request, watcher)
+            self._pipeline = load_pipeline(model, self._folder, self._device, watcher)
+        return make_picture(self._pipeline, request, watcher, self._pipeline.plan(request, self._wishes))
 
     def unload(self) -> None:
+        if self._pipeline is not None:
+            self._pipeline.residence.drop()
         self._pipeline = None
         gc.collect()
         self.tidy()

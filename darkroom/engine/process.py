@@ -15,7 +15,7 @@ from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING
 
 from darkroom.engine.watcher import StopAsked, Watcher
-from darkroom.errors import ModelUnusable
+from darkroom.errors import DoesNotFit, ModelUnusable
 from darkroom.jobs.messages import (
     Command,
     Done,
@@ -88,6 +88,8 @@ def _answer(run: Run, loaded: "LoadedModel", inbox: "Inbox", send: Callable[[Eve
         return _failed(run, "out_of_memory", error)
     except ModelUnusable as error:
         return Failed(job=run.job, kind="model_unusable", detail=f"{error.file}: {error.reason}")
+    except DoesNotFit as error:
+        return Failed(job=run.job, kind="does_not_fit", detail=str(error))
     except (RuntimeError, ValueError, OSError) as error:
         return _failed(run, "engine_fault", error)
     finally:
@@ -139,6 +141,7 @@ class _Teller(Watcher):
         self._inbox = inbox
         self._send = send
         self._percent = -1
+        self._told: tuple[Stage, int] | None = None
 
     def loading(self, part: str, fraction: float) -> None:
         self._stop_if_asked()
@@ -146,9 +149,12 @@ class _Teller(Watcher):
             self._percent = int(fraction * 100)
             self._send(Loading(job=self._job, part=part, fraction=fraction))
 
-    def entered(self, stage: Stage) -> None:
+    def entered(self, stage: Stage, fraction: float = 0.0) -> None:
         self._stop_if_asked()
-        self._send(Entered(job=self._job, stage=stage))
+        # In tenths: a prompt is read in a fraction of a second on most cards.
+        if (stage, int(fraction * 10)) != self._told:
+            self._told = (stage, int(fraction * 10))
+            self._send(Entered(job=self._job, stage=stage, fraction=fraction))
 
     def step(self, number: int, of: int, preview_jpeg: Callable[[], bytes]) -> None:
         self._send(Step(job=self._job, number=number, of=of, preview_jpeg=preview_jpeg()))

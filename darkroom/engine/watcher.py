@@ -18,8 +18,8 @@ class Watcher:
     def loading(self, part: str, fraction: float) -> None:
         """`fraction` of all the model's bytes is read; `part` is being read now."""
 
-    def entered(self, stage: Stage) -> None:
-        """The picture has entered a stage."""
+    def entered(self, stage: Stage, fraction: float = 0.0) -> None:
+        """The picture has entered a stage, or `fraction` of it is done: told wherever it may be ended."""
 
     def step(self, number: int, of: int, preview_jpeg: Callable[[], bytes]) -> None:
         """A step is done. `preview_jpeg` makes the preview only if it is called."""

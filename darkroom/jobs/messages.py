@@ -4,15 +4,16 @@ Must not know: torch, rows, or who listens.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from darkroom.catalog import ModelEntry
+from darkroom.planner import Wishes
 from darkroom.request import GenerationRequest
 
 Stage = Literal["encoding", "denoising", "decoding"]
-FailureKind = Literal["out_of_memory", "model_unusable", "engine_fault"]
+FailureKind = Literal["out_of_memory", "does_not_fit", "model_unusable", "engine_fault"]
 
 
 # --- from the server to the engine
@@ -69,10 +70,11 @@ class Loading:
 
 @dataclass(frozen=True, kw_only=True)
 class Entered:
-    """The job has entered a stage."""
+    """The job has entered a stage, or `fraction` of it is done, 0 to 1. Denoising is told by Step."""
 
     job: int
     stage: Stage
+    fraction: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,14 +130,11 @@ Event = Ready | Loading | Entered | Step | Done | Stopped | Failed | Memory
 
 @dataclass(frozen=True, kw_only=True)
 class EngineOptions:
-    """What an engine process needs to know. `device` is "auto", "cpu" or "cuda"; `threads` 0 means all cores.
-
-    With `keep_on_card` a model that has come to the card stays there until the process or the model goes.
-    """
+    """What an engine process needs to know. `device` is "auto", "cpu" or "cuda"; `threads` 0 means all cores."""
 
     models: Path
     device: str
     threads: int
     expandable_segments: bool
-    keep_on_card: bool
     log_level: str
+    wishes: Wishes = field(default_factory=Wishes)

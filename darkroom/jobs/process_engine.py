@@ -9,9 +9,11 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any
 
-from darkroom.config import Settings
+from darkroom.config import MemorySettings, Settings
 from darkroom.errors import EngineLost
+from darkroom.footprint import GB
 from darkroom.jobs.messages import Command, EngineOptions, Event, Quit
+from darkroom.planner import Wishes
 
 SECONDS_TO_QUIT = 2.0
 
@@ -24,9 +26,21 @@ def options_of(settings: Settings) -> EngineOptions:
         models=settings.folders.models,
         device=settings.engine.device,
         threads=settings.engine.threads,
-        expandable_segments=settings.memory_management.expandable_segments,
-        keep_on_card=settings.keep_in_vram or not settings.offload.enabled,
+        expandable_segments=settings.memory.expandable_segments,
         log_level=settings.logging.level,
+        wishes=wishes_of(settings.memory),
+    )
+
+
+def wishes_of(memory: MemorySettings) -> Wishes:
+    """What the settings say to the planner."""
+    return Wishes(
+        profile=memory.profile,
+        offload=memory.offload,
+        keep_in_vram=memory.keep_in_vram,
+        vram_limit=int(memory.vram_limit_gb * GB),
+        ram_limit=int(memory.ram_limit_gb * GB),
+        vae_tile=memory.vae_tile,
     )
 
 

@@ -20,7 +20,7 @@ JOBS_REMEMBERED = 4
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """What a running job is doing. `fraction` is of the loading; `seconds_left` is of the steps."""
+    """What a running job is doing. `fraction` is of the activity where that is known, `seconds_left` of the steps."""
 
     activity: Activity
     part: str | None = None
@@ -39,7 +39,7 @@ class Progress:
             case Loading():
                 return replace(self.entering("loading"), part=event.part, fraction=event.fraction)
             case Entered():
-                return self.entering(event.stage)
+                return replace(self.entering(event.stage), fraction=event.fraction or None)
             case Step():
                 return self._after_step(event, now)
             case _:

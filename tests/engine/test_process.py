@@ -4,6 +4,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from itertools import groupby
 from pathlib import Path
 
 import pytest
@@ -45,7 +46,6 @@ def options(models: Path, *, threads: int, expandable_segments: bool = True) -> 
         device="cpu",
         threads=threads,
         expandable_segments=expandable_segments,
-        keep_on_card=False,
         log_level="info",
     )
 
@@ -73,9 +73,11 @@ def test_a_job_is_answered_by_its_events_in_order_and_the_second_loads_nothing(e
     engine.send(run(1))
     first = events_until(engine, Memory)
     kinds = [type(event) for event in first]
-    assert kinds[0] is Ready
-    assert kinds[-7:] == [Entered, Entered, Step, Step, Entered, Done, Memory]
+    assert (kinds[0], kinds[-2:]) == (Ready, [Done, Memory])
     assert Loading in kinds
+    steps = [event for event in first if isinstance(event, Entered | Step)]
+    told = [event.stage if isinstance(event, Entered) else event.number for event in steps]
+    assert [what for what, _ in groupby(told)] == ["encoding", "denoising", 1, 2, "decoding"]
     engine.send(run(2))
     second = events_until(engine, Memory)
     assert Loading not in [type(event) for event in second]

@@ -1,0 +1,342 @@
+"""What float8 costs in likeness: pictures of the demo model, and one pass of the transformer at FLUX.1's full size.
+
+Run: python -m benchmarks.fidelity [--network FILE] [--pictures 100] [--size 512x512] [--model flux1|demo] [--write].
+--network: the demo's weights before they became float8, as tools.demo_model.train_flow writes them; without it the
+shipped weights, multiplied out, are what float8 matmul is compared with. Must not know: speed, or what memory it takes.
+"""
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from diffsynth.core.vram.initialization import skip_model_initialization
+from diffsynth.pipelines.flux_image import model_fn_flux_image
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers import T5TokenizerFast
+
+from benchmarks.full_size import (
+    DEMO_SHAPE,
+    FLOAT8_LAYERS,
+    MODELS,
+    SHAPES,
+    Models,
+    Shape,
+    build_ours,
+    make_ours,
+    plan_ours,
+    request_of,
+    step_inputs,
+)
+from benchmarks.measuring import (
+    DOCUMENT,
+    FAULTS,
+    ROOT,
+    Clock,
+    Gauge,
+    again_as_the_engine,
+    command_of,
+    first_line,
+    machine_line,
+    say,
+    table,
+    tidy,
+    write_section,
+)
+from darkroom.catalog import DEMO
+from darkroom.engine import demo
+from darkroom.engine.float8 import STORED, Float8Linear, quantize, use_float8_matmul
+from darkroom.engine.flux import computation_type
+from darkroom.engine.loading import load_models
+from tools.demo_model import export
+from tools.demo_model.evaluate import fidelity, held_out, load_judge
+from tools.demo_model.make_tokenizers import small_letters
+from tools.demo_model.network import DemoNetwork
+
+JUDGE = ROOT / "tools" / "demo_model" / "judge.safetensors"
+PARTS = {
+    "flux_dit": "dit",
+    "flux_text_encoder_clip": "text_encoder_1",
+    "flux_text_encoder_t5": "text_encoder_2",
+    "flux_vae_encoder": "vae_encoder",
+    "flux_vae_decoder": "vae_decoder",
+}
+SIGMAS = (0.02, 0.004)
+# Name, whether each tensor has a scale, and whether activations become float8 too.
+CASTS = (
+    ("scaled, upcast", True, False),
+    ("scaled, float8 matmul", True, True),
+    ("unscaled, upcast", False, False),
+    ("unscaled, float8 matmul", False, True),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pictures:
+    """Pictures (pictures, 3, H, W) in −1…1 on the CPU, and how often the judge saw what was asked for, by label."""
+
+    pixels: Tensor
+    right: dict[str, tuple[int, int]]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = _options(arguments)
+    if (ended := again_as_the_engine("benchmarks.fidelity", arguments)) is not None:
+        return ended
+    device = torch.device(options.device)
+    command = command_of("benchmarks.fidelity", arguments)
+    parts = ["## What float8 costs in likeness", "", f"`{command}`, {machine_line(device)}."]
+    if options.pictures:
+        parts += ["", compare_pictures(options, device)]
+    parts += ["", compare_passes(SHAPES[options.model], device)]
+    text = "\n".join(parts)
+    print(text, flush=True)
+    if options.write:
+        write_section(options.write, "fidelity", text)
+    return 0
+
+
+# --- pictures of the demo
+
+
+def compare_pictures(options: argparse.Namespace, device: torch.device) -> str:
+    width, height = (int(side) for side in options.size.split("x"))
+    dtype = computation_type(device)
+    made: dict[str, Pictures] = {}
+    faults: list[str] = []
+    for name, models, matmul in _variants(options.network, dtype):
+        try:
+            painter = _EnginePainter(models, device, dtype, float8_matmul=matmul)
+            right = fidelity(painter, load_judge(JUDGE, device), held_out(options.pictures), width=width, height=height)
+            made[name] = Pictures(pixels=torch.cat(painter.painted), right=right)
+        except FAULTS as error:
+            faults.append(f"{name}: {first_line(error)}")
+        tidy()
+    against = next(iter(made), "")
+    rows = []
+    for name, pictures in made.items():
+        alike = ssim(pictures.pixels, made[against].pixels)
+        scores = _points(pictures.right, made[against].right)
+        rows.append([name, f"{alike.mean():.4f}", f"{alike.min():.4f}", *scores])
+    labels = [f"{label}, points" for label in made[against].right] if made else []
+    words = f"Demo model, {options.pictures} prompts, {width}×{height}, {DEMO.default_steps} steps, the same seeds, "
+    words += f"compared with {against}. The judge's share of right answers, and by how many points it differs."
+    head = ("weights", "SSIM, mean", "SSIM, lowest", "all labels", *labels)
+    return "\n".join([words, "", table(head, rows), *(f"- {fault}" for fault in faults)])
+
+
+def _variants(network: Path | None, dtype: torch.dtype) -> Iterator[tuple[str, Models, bool]]:
+    """The reference first. The flag: whether activations become float8 too."""
+    if network is None:
+        folder = MODELS / "demo"
+        yield f"shipped weights, multiplied out, {_name(dtype)}", _multiplied_out(_shipped(folder, dtype), dtype), False
+    else:
+        state = _trained(network)
+        yield f"unquantised weights, {_name(dtype)}", _unquantised(state, dtype), False
+    with tempfile.TemporaryDirectory() as temporary:
+        if network is not None:
+            folder = Path(temporary)
+            _export(state, folder)
+        yield "float8, upcast", _shipped(folder, dtype), False
+        yield "float8 matmul", _shipped(folder, dtype), True
+
+
+class _EnginePainter:
+    """Paints through the engine, picture by picture, what the judge's program asks for."""
+
+    def __init__(self, models: Models, device: torch.device, dtype: torch.dtype, *, float8_matmul: bool) -> None:
+        self._float8_matmul = float8_matmul
+        self._pipeline = build_ours(DEMO_SHAPE, device, dtype, models)
+        self._device = device
+        self.painted: list[Tensor] = []
+
+    def paint(self, prompts: Sequence[str], *, seeds: Sequence[int], width: int, height: int, **_: float) -> Tensor:
+        pictures = []
+        for prompt, seed in zip(prompts, seeds, strict=True):
+            request = request_of(DEMO, prompt, width=width, height=height, steps=DEMO.default_steps)
+            plan = replace(plan_ours(self._pipeline, request, None), float8_matmul=self._float8_matmul)
+            clock = Clock(Gauge(self._device), self._device)
+            _, pixels = make_ours(self._pipeline, plan, clock, request.model_copy(update={"seed": seed}))
+            picture = torch.frombuffer(bytearray(pixels), dtype=torch.uint8).view(height, width, 3)
+            pictures.append(picture.permute(2, 0, 1).float() / 127.5 - 1)
+        say(f"{seeds[-1] + 1} pictures")
+        self.painted.append(torch.stack(pictures))
+        return self.painted[-1].to(self._device)
+
+
+def _shipped(folder: Path, dtype: torch.dtype) -> Models:
+    """The files of a demo folder, the shipped ones for those it lacks."""
+    models: Models = {}
+    for name in ("transformer", "text_encoder", "text_encoder_2", "ae"):
+        path = folder / f"{name}.safetensors"
+        path = path if path.exists() else MODELS / "demo" / path.name
+        loaded = load_models(path, dtype=dtype, read=lambda _bytes: None)
+        models |= {PARTS[part]: model for part, model in loaded.items()}
+    return models
+
+
+def _multiplied_out(models: Models, dtype: torch.dtype) -> Models:
+    """Each float8 layer an ordinary one of the same weights."""
+    for model in models.values():
+        for name, layer in list(model.named_modules()):
+            if isinstance(layer, Float8Linear):
+                linear = nn.Linear(layer.in_features, layer.out_features, bias=layer.bias is not None, dtype=dtype)
+                linear.weight.data = (layer.stored.float() * layer.scale).to(dtype)
+                if layer.bias is not None:
+                    linear.bias.data = layer.bias.to(dtype)
+                parent, _, last = name.rpartition(".")
+                setattr(model.get_submodule(parent), last, linear.requires_grad_(False))
+    return models
+
+
+def _trained(path: Path) -> dict[str, Tensor]:
+    """Training's names. As when it is exported, capitals mean the same as small letters."""
+    state = load_file(path)
+    pieces = small_letters(T5TokenizerFast.from_pretrained(MODELS / "demo" / "tokenizer_2"))
+    state["text_encoder_2.shared.weight"] = state["text_encoder_2.shared.weight"][pieces]
+    return state
+
+
+def _unquantised(state: dict[str, Tensor], dtype: torch.dtype) -> Models:
+    network = DemoNetwork()
+    missing = network.load_state_dict({name: value.float() for name, value in state.items()}, strict=False)
+    if missing.unexpected_keys or set(missing.missing_keys) - {"text_encoder_2.encoder.embed_tokens.weight"}:
+        raise ValueError("the file is not a network of the demo's shape")
+    models = _shipped(MODELS / "demo", dtype)
+    for name in ("dit", "text_encoder_1", "text_encoder_2"):
+        models[name] = getattr(network, name).to(dtype).eval().requires_grad_(False)
+    return models
+
+
+def _export(state: dict[str, Tensor], folder: Path) -> None:
+    def part(prefix: str) -> dict[str, Tensor]:
+        return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+
+    files = {
+        "transformer": export.scaled_transformer(part("dit.")),
+        "text_encoder": export.clip_state(part("text_encoder_1.")),
+        "text_encoder_2": export.t5_state(part("text_encoder_2.")),
+    }
+    for name, tensors in files.items():
+        export.save(tensors, folder / f"{name}.safetensors", export.METADATA)
+        shipped = load_file(MODELS / "demo" / f"{name}.safetensors")
+        same = all(torch.equal(shipped[key].float(), tensor.float()) for key, tensor in tensors.items())
+        say(f"{name}: {'the same as' if same else 'not'} the shipped file")
+
+
+def ssim(first: Tensor, second: Tensor) -> Tensor:
+    """Structural similarity of each pair of pictures in −1…1: Wang and others 2004, a Gaussian window of 11."""
+    at = torch.arange(11) - 5
+    line = torch.exp(-(at**2) / (2 * 1.5**2))
+    window = (line[:, None] * line / line.sum() ** 2).expand(3, 1, 11, 11)
+
+    def blurred(pictures: Tensor) -> Tensor:
+        return functional.conv2d(pictures, window, groups=3)
+
+    small, large = (0.01 * 2) ** 2, (0.03 * 2) ** 2
+    found = []
+    for a, b in zip(first.split(1), second.split(1), strict=True):
+        mean_a, mean_b = blurred(a), blurred(b)
+        spread_a, spread_b = blurred(a * a) - mean_a**2, blurred(b * b) - mean_b**2
+        together = blurred(a * b) - mean_a * mean_b
+        light = (2 * mean_a * mean_b + small) / (mean_a**2 + mean_b**2 + small)
+        found.append((light * (2 * together + large) / (spread_a + spread_b + large)).mean())
+    return torch.stack(found)
+
+
+def _points(right: dict[str, tuple[int, int]], reference: dict[str, tuple[int, int]]) -> list[str]:
+    def share(found: dict[str, tuple[int, int]], labels: Sequence[str]) -> float:
+        return 100 * sum(found[each][0] for each in labels) / max(1, sum(found[each][1] for each in labels))
+
+    groups = [tuple(reference), *((label,) for label in reference)]
+    groups = [[label for label in group if label in right] for group in groups]
+    return [f"{share(right, g):.1f} % ({share(right, g) - share(reference, g):+.1f})" if g else "–" for g in groups]
+
+
+# --- one pass at full size
+
+
+def compare_passes(shape: Shape, device: torch.device) -> str:
+    """‖float8 − bf16‖ / ‖bf16‖ of the transformer's result for normal random weights."""
+    dtype = torch.bfloat16
+    side = 1024 if device.type == "cuda" else 256
+    inputs = step_inputs(shape, device, dtype, width=side, height=side)
+    rows = []
+    for name, scaled, matmul in CASTS:
+        rows.append([name, *(_error(shape, inputs, sigma, scaled=scaled, matmul=matmul) for sigma in SIGMAS)])
+        say("  ".join(rows[-1]))
+    words = f"One pass of the transformer ({shape.entry.title}, normal random weights, {side}×{side}): relative error "
+    words += f"against the same weights in {_name(dtype)}."
+    return "\n".join([words, "", table(("weights", *(f"σ = {sigma}" for sigma in SIGMAS)), rows)])
+
+
+def _error(shape: Shape, inputs: dict[str, Tensor], sigma: float, *, scaled: bool, matmul: bool) -> str:
+    try:
+        reference = _pass(_normal_transformer(shape, inputs["latents"], sigma), inputs)
+        transformer = _normal_transformer(shape, inputs["latents"], sigma)
+        _to_float8(transformer, scaled=scaled)
+        use_float8_matmul(transformer, matmul)
+        result = _pass(transformer, inputs)
+        return f"{100 * float((result - reference).norm() / reference.norm()):.2f} %"
+    except FAULTS as error:
+        return first_line(error)
+    finally:
+        tidy()
+
+
+@torch.no_grad()
+def _pass(transformer: nn.Module, inputs: dict[str, Tensor]) -> Tensor:
+    timestep = torch.tensor([500.0]).to(inputs["latents"])
+    result: Tensor = model_fn_flux_image(dit=transformer, timestep=timestep, **inputs)
+    return result.double()
+
+
+def _normal_transformer(shape: Shape, like: Tensor, sigma: float) -> nn.Module:
+    """The same weights for the same arguments, of the type and on the device of `like`."""
+    with skip_model_initialization():
+        transformer = shape.classes["dit"]()
+    draw = torch.Generator(like.device).manual_seed(22)
+    state = {
+        name: torch.ones(shaped.shape, device=like.device, dtype=like.dtype)
+        if name.endswith("weight") and shaped.ndim == 1
+        else torch.randn(shaped.shape, generator=draw, device=like.device, dtype=like.dtype).mul_(sigma)
+        for name, shaped in transformer.state_dict().items()
+    }
+    transformer.load_state_dict(state, assign=True)
+    return transformer.eval().requires_grad_(False)
+
+
+def _to_float8(transformer: nn.Module, *, scaled: bool) -> None:
+    for name, linear in list(transformer.named_modules()):
+        if isinstance(linear, nn.Linear) and name.startswith(FLOAT8_LAYERS["dit"]):
+            with linear.weight.device:
+                plain = (linear.weight.to(STORED), torch.ones(()))
+                stored, scale = quantize(linear.weight) if scaled else plain
+            parent, _, last = name.rpartition(".")
+            setattr(transformer.get_submodule(parent), last, Float8Linear(stored, scale, linear.bias))
+
+
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.").replace("bfloat16", "bf16")
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--network", type=Path, help="network.safetensors of tools.demo_model.train_flow")
+    parser.add_argument("--pictures", type=int, default=100, help="0: only the pass of the transformer")
+    parser.add_argument("--size", default="512x512", help="WIDTHxHEIGHT of the pictures")
+    parser.add_argument("--model", choices=("flux1", "demo"), default="flux1", help="shape of the transformer's pass")
+    parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--write", type=Path, nargs="?", const=DOCUMENT, help="put the tables into this document")
+    options = parser.parse_args(arguments)
+    demo.register()
+    return options
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,98 @@
+"""Memory of the machine that a card can copy from while it computes: pinned, where the system allows it.
+
+torch's own pinned memory rounds sizes up to powers of two; this is ordinary memory, registered with CUDA.
+Must not know: what lies in the memory, or when it is copied.
+"""
+
+import contextlib
+import mmap
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+PROBED_AT_ONCE = 256 << 20
+
+
+class HostMemory:
+    """`content` is `size` bytes from a page's border on. Pinned or not, they are read and written like any others."""
+
+    def __init__(self, size: int) -> None:
+        # What is made in inference mode could not be written from another thread.
+        with torch.inference_mode(False):
+            room = torch.empty(size + mmap.PAGESIZE, dtype=torch.uint8)
+        # A page must not be pinned twice: nothing else that is pinned may lie on the first or the last.
+        start = -room.data_ptr() % mmap.PAGESIZE
+        self.content = room[start : start + size]
+        self._unpin: weakref.finalize[[Tensor], HostMemory] | None = None
+
+    @property
+    def pinned(self) -> bool:
+        return self._unpin is not None
+
+    def pin(self) -> bool:
+        """Whether it is pinned now. Containers and systems cap it: then it stays ordinary memory, and nothing fails.
+
+        Write to it first: pages that were never touched would be given out one by one.
+        """
+        if self._unpin is None and self.content.nbytes and torch.cuda.is_available() and _register(self.content):
+            # It keeps the memory until it has run, so that none is given back while CUDA still knows it.
+            self._unpin = weakref.finalize(self, _unregister, self.content)
+            self._unpin.atexit = False
+        return self.pinned
+
+    def unpin(self) -> None:
+        if self._unpin is not None:
+            self._unpin()
+            self._unpin = None
+
+
+def probe_pinning(size: int) -> bool:
+    """Whether `size` bytes can be pinned now, beside what is. Takes them for a moment."""
+    if not torch.cuda.is_available():
+        return False
+    taken: list[HostMemory] = []
+    try:
+        for start in range(0, size, PROBED_AT_ONCE):
+            taken.append(HostMemory(min(PROBED_AT_ONCE, size - start)))
+            taken[-1].content.zero_()
+            if not taken[-1].pin():
+                return False
+    except RuntimeError:
+        # torch's word for: there is not that much memory at all.
+        return False
+    finally:
+        for memory in taken:
+            memory.unpin()
+    return True
+
+
+def _register(content: Tensor) -> bool:
+    refused = int(_cudart().cudaHostRegister(content.data_ptr(), content.nbytes, 0))
+    if refused:
+        _forget_last_error()
+    return not refused
+
+
+def _unregister(content: Tensor) -> None:
+    # A copy may still be under way.
+    torch.cuda.synchronize()
+    if int(_cudart().cudaHostUnregister(content.data_ptr())):
+        _forget_last_error()
+
+
+def _forget_last_error() -> None:
+    """CUDA keeps the last error until someone asks, and torch asks after each kernel: the next would be blamed.
+
+    torch does not offer cudaGetLastError, and a library found by name need not be the one torch runs on. So a kernel
+    of our own is started to be the one that is blamed.
+    """
+    with contextlib.suppress(RuntimeError):
+        torch.ones((), device="cuda")
+
+
+def _cudart() -> Any:
+    start_cuda_and_give: Callable[[], Any] = torch.cuda.cudart
+    return start_cuda_and_give()

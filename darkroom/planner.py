@@ -1,0 +1,351 @@
+"""From a machine, a model and a picture's size to a plan: what stays on the card, what streams, and what it will cost.
+
+Pure arithmetic: the same question has the same answer, and more memory never gives a slower one.
+Must not know: torch, or how a plan is carried out.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Literal
+
+from darkroom.architecture import PIXELS_PER_TOKEN, Architecture
+from darkroom.cards import FLOAT8_SINCE, speed_of
+from darkroom.catalog import ModelEntry
+from darkroom.errors import DoesNotFit
+from darkroom.footprint import COEFFICIENTS, GB, Coefficients, Footprint, allocated
+from darkroom.layouts import PARTS, Layout, Part, streamed_sets
+
+Profile = Literal["24", "16", "12", "8", "6", "4", "cpu"]
+Weights = Literal["pinned", "mapped", "in_place"]
+
+PROFILES: tuple[tuple[Profile, int], ...] = (("24", 24), ("16", 16), ("12", 12), ("8", 8), ("6", 6), ("4", 4))
+# A card sold with 8 GB shows a little less.
+SHARE_OF_A_PROFILE = 0.93
+CARDS_ON_SALE = (4, 6, 8, 10, 12, 16, 20, 24, 32, 48, 80, 96, 141)
+SLOTS, FEWEST_SLOTS = 3, 2
+# Sides of squares whose area the VAE may work on at once; and the share of a picture above which that saves nothing.
+TILES = (512, 384, 256)
+WORTHWHILE_TILE = 0.65
+# Blocks leave the card for decoding a picture up to this size whole, not for larger ones.
+COMFORTABLE_SIDE = 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class Card:
+    """Bytes. `free` counts what this process itself holds for models as free, and its CUDA context as taken.
+
+    `copy_rate` is bytes a second from pinned RAM.
+    """
+
+    name: str
+    total: int
+    free: int
+    compute: tuple[int, int]
+    copy_rate: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Machine:
+    """Bytes. `ram_free` counts what this process itself holds as free. `pinnable` is how much of it may be pinned.
+
+    `number_bytes` is what the processor computes with: 2 for bf16, 4 for float32. A card always computes in bf16.
+    """
+
+    card: Card | None
+    ram_total: int
+    ram_free: int
+    pinnable: int
+    cores: int
+    number_bytes: int = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wishes:
+    """What whoever runs Darkroom asks for. Limits are bytes, 0 for none; of several limits the lowest counts.
+
+    `vram_limit` and a profile stand for a whole card of that size. `offload` False: all of the model stays on the
+    card, or it is refused. `keep_in_vram`: text encoders and VAE stay as far as they fit, even where blocks of the
+    transformer must stream for it. `vae_tile` is the side of a tile in pixels.
+    """
+
+    profile: Literal["auto"] | Profile = "auto"
+    offload: bool = True
+    keep_in_vram: bool = False
+    vram_limit: int = 0
+    ram_limit: int = 0
+    vae_tile: Literal["auto", "off"] | int = "auto"
+
+
+@dataclass(frozen=True, kw_only=True)
+class StagePeaks:
+    """Bytes on the card at the height of each stage, the allocator's share included. Its cache is emptied between."""
+
+    encoding: int
+    denoising: int
+    decoding: int
+
+    @property
+    def highest(self) -> int:
+        return max(self.encoding, self.denoising, self.decoding)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """How one picture is made.
+
+    `resident` are places of transformer blocks, in running order joint then single, that stay on the card, beside
+    the transformer's other parts and the parts in `stays`. The other blocks come through a ring of `slots`. The ring is
+    open while T5 streams (it does unless it stays) and while blocks of the transformer do, and closed for decoding.
+    "pinned": blocks that stream rest in pinned RAM. "mapped": they rest in a file or in ordinary memory, and go through
+    a few pinned buffers. "in_place": the processor computes with them where they are.
+    A tile of None means whole. `promised_vram` is the most that torch will have reserved.
+    """
+
+    profile: Profile
+    device: Literal["cuda", "cpu"]
+    weights: Weights
+    resident: tuple[int, ...]
+    stays: tuple[Part, ...]
+    slots: int
+    slot_bytes: int
+    float8_matmul: bool
+    decode_tile: int | None
+    encode_tile: int | None
+    promised_vram: int
+    promised_ram: int
+    seconds_per_step: float
+    streamed_bytes: int
+    peaks: StagePeaks
+
+
+def make_plan(
+    model: ModelEntry,
+    machine: Machine,
+    wishes: Wishes,
+    *,
+    width: int,
+    height: int,
+    coefficients: Coefficients = COEFFICIENTS,
+) -> Plan:
+    """The fastest plan that fits. Raises DoesNotFit, which names what would."""
+    card = None if wishes.profile == "cpu" else machine.card
+    task = _Task(
+        model=model,
+        architecture=replace(model.architecture, number_bytes=2 if card else machine.number_bytes),
+        machine=replace(machine, card=card),
+        wishes=wishes,
+        width=width,
+        height=height,
+        coefficients=coefficients,
+    )
+    found = _find(task)
+    if isinstance(found, Plan):
+        return found
+    largest = _largest_that_fits(task)
+    raise DoesNotFit(
+        found.where, model=model.title, wanted=(width, height), largest=largest, gigabytes=found.gigabytes
+    )
+
+
+def profile_for(card: Card | None) -> Profile:
+    """The name people know a card's memory by."""
+    if card is None:
+        return "cpu"
+    return next((name for name, size in PROFILES if card.total >= size * GB * SHARE_OF_A_PROFILE), "4")
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Lack:
+    """What is too small, and what size of it would do."""
+
+    where: Literal["card", "memory"]
+    gigabytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Task:
+    """One question to the planner."""
+
+    model: ModelEntry
+    architecture: Architecture
+    machine: Machine
+    wishes: Wishes
+    width: int
+    height: int
+    coefficients: Coefficients
+
+    @cached_property
+    def footprint(self) -> Footprint:
+        card = self.machine.card
+        return Footprint(
+            architecture=self.architecture,
+            prompt_tokens=self.model.prompt_tokens,
+            width=self.width,
+            height=self.height,
+            float8_matmul=card is not None and card.compute >= FLOAT8_SINCE,
+            coefficients=self.coefficients,
+        )
+
+    @property
+    def ram(self) -> int:
+        return min(self.machine.ram_free, self.wishes.ram_limit or self.machine.ram_free)
+
+    @property
+    def tiles(self) -> tuple[int | None, ...]:
+        """Sides of tiles that the wishes allow, the largest first. None, for the whole picture, is the largest."""
+        area, wish = self.width * self.height, self.wishes.vae_tile
+        if wish == "off":
+            return (None,)
+        if wish != "auto":
+            return (wish if wish**2 < area else None,)
+        return (None, *(side for side in TILES if side**2 <= WORTHWHILE_TILE * area))
+
+
+def _find(task: _Task) -> Plan | _Lack:
+    return _on_card(task, task.machine.card) if task.machine.card else _without_card(task)
+
+
+def _on_card(task: _Task, card: Card) -> Plan | _Lack:
+    c = task.coefficients
+    sizes = [card.total, task.wishes.vram_limit or card.total]
+    sizes += [size * GB for name, size in PROFILES if name == task.wishes.profile]
+    seen = replace(card, total=min(sizes))
+    # In steps, so that a small change in what other programs hold does not make another plan.
+    free = card.free // c.free_step * c.free_step
+    budget = min(seen.total - c.reserve, free - c.headroom)
+    choices = list(_choices(task))
+    needed = _peaks(task, *choices[-1]).highest
+    if needed > budget:
+        return _Lack(where="card", gigabytes=_card_for(needed + c.reserve))
+    layout = next(layout for layout, tile in choices if _peaks(task, layout, tile).highest <= budget)
+    # What the blocks leave free may do for a larger tile than the one they made room for.
+    tile = next(tile for tile in task.tiles if _peaks(task, layout, tile).highest <= budget)
+    room = budget - layout.resting_bytes(task.architecture) - allocated(task.architecture.vae_encoder_bytes)
+    encode_tile = next((side for side in task.tiles if task.footprint.encoding(side) <= room), tile)
+    weights, rate, ram = _rest_in_ram(task, layout, card.copy_rate)
+    if ram > task.ram:
+        return _Lack(where="memory", gigabytes=-(-ram // GB))
+    streamed, slot_bytes = layout.streamed_bytes(task.architecture), layout.slot_bytes(task.architecture)
+    blocks = range(len(task.architecture.transformer_blocks))
+    peaks, speed = _peaks(task, layout, tile), speed_of(card.name, card.compute)
+    return Plan(
+        profile=profile_for(seen),
+        device="cuda",
+        weights=weights,
+        resident=tuple(place for place in blocks if place not in layout.streamed),
+        stays=layout.stays,
+        slots=layout.slots if slot_bytes else 0,
+        slot_bytes=slot_bytes,
+        float8_matmul=task.footprint.float8_matmul,
+        decode_tile=tile,
+        encode_tile=encode_tile,
+        promised_vram=peaks.highest,
+        promised_ram=ram,
+        seconds_per_step=task.footprint.seconds(speed, copied=streamed, copy_rate=rate),
+        streamed_bytes=streamed,
+        peaks=peaks,
+    )
+
+
+def _without_card(task: _Task) -> Plan | _Lack:
+    model, c, footprint = task.architecture, task.coefficients, task.footprint
+    blocks = sum(model.transformer_blocks) + sum(model.t5_blocks)
+    base = c.process_ram + c.pixel_ram * task.width * task.height + model.stored_bytes
+
+    def ram(tile: int | None) -> int:
+        return base + max(footprint.denoising, footprint.prompt_reading, footprint.decoding(tile))
+
+    tile = next((tile for tile in task.tiles if ram(tile) <= task.ram), task.tiles[-1])
+    mapped = ram(tile) > task.ram
+    promised = ram(tile) - blocks if mapped else ram(tile)
+    if promised > task.ram:
+        return _Lack(where="memory", gigabytes=-(-promised // GB))
+    from_disk = sum(model.transformer_blocks) if mapped else 0
+    return Plan(
+        profile="cpu",
+        device="cpu",
+        weights="mapped" if mapped else "in_place",
+        resident=(),
+        stays=(),
+        slots=0,
+        slot_bytes=0,
+        float8_matmul=False,
+        decode_tile=tile,
+        encode_tile=tile,
+        promised_vram=0,
+        promised_ram=promised,
+        seconds_per_step=footprint.seconds_without_card(task.machine.cores, copied=from_disk),
+        streamed_bytes=0,
+        peaks=StagePeaks(encoding=0, denoising=0, decoding=0),
+    )
+
+
+def _choices(task: _Task) -> Iterator[tuple[Layout, int | None]]:
+    """Ways to use a card, each with a tile it must leave room for: the best first, the one that needs least last.
+
+    Fewer streamed bytes are always better; a ring of fewer slots and small tiles are what is tried in the end.
+    """
+    tiles = task.tiles
+    large = task.width * task.height > COMFORTABLE_SIDE**2
+    smaller = tiles[1:] if large and len(tiles) > 1 else tiles
+    comfortable = smaller[0]
+    if not task.wishes.offload:
+        yield from ((Layout(streamed=(), stays=PARTS, slots=0), tile) for tile in smaller)
+        return
+    layouts = [
+        Layout(streamed=streamed, stays=PARTS[:staying], slots=SLOTS)
+        for staying in range(len(PARTS), -1, -1)
+        for streamed in streamed_sets(task.architecture)
+        if task.wishes.keep_in_vram or not staying or not streamed
+    ]
+    yield from ((layout, comfortable) for layout in layouts)
+    yield from ((layouts[-1], tile) for tile in smaller)
+    yield from ((replace(layouts[-1], slots=FEWEST_SLOTS), tile) for tile in smaller)
+
+
+def _peaks(task: _Task, layout: Layout, tile: int | None) -> StagePeaks:
+    model, footprint = task.architecture, task.footprint
+    resting = layout.resting_bytes(model)
+    ring = layout.slots * allocated(layout.slot_bytes(model))
+    clip = 0 if "text_encoder_1" in layout.stays else allocated(model.clip_bytes)
+    t5 = 0 if "text_encoder_2" in layout.stays else allocated(model.t5_norm_bytes)
+    decoder = 0 if "vae" in layout.stays else allocated(model.vae_decoder_bytes)
+    return StagePeaks(
+        # CLIP leaves before T5 comes.
+        encoding=resting + ring + max(clip + task.coefficients.standing, t5 + footprint.prompt_reading),
+        denoising=resting + (ring if layout.streamed else 0) + footprint.denoising,
+        decoding=resting + decoder + footprint.decoding(tile),
+    )
+
+
+def _rest_in_ram(task: _Task, layout: Layout, copy_rate: float) -> tuple[Weights, float, int]:
+    """How weights rest, the rate at which they come to the card, and the most RAM the process will hold."""
+    model, c = task.architecture, task.coefficients
+    blocks = sum(model.transformer_blocks) + sum(model.t5_blocks)
+    others = c.process_ram + c.pixel_ram * task.width * task.height + model.stored_bytes - blocks
+    moving = layout.streamed_bytes(model)
+    moving += 0 if "text_encoder_2" in layout.stays else sum(model.t5_blocks)
+    if others + blocks <= task.ram and moving <= task.machine.pinnable:
+        return "pinned", copy_rate, others + blocks
+    if others + blocks + c.staging <= task.ram:
+        return "mapped", min(copy_rate, c.gather_rate), others + blocks + c.staging
+    return "mapped", min(copy_rate, c.disk_rate), others + c.staging
+
+
+def _card_for(size: int) -> int:
+    """The smallest card on sale, in GB, that has this many bytes."""
+    return next((each for each in CARDS_ON_SALE if each * GB >= size), -(-size // GB))
+
+
+def _largest_that_fits(task: _Task) -> tuple[int, int] | None:
+    """The largest picture of about the same shape that the same machine can make."""
+    longest = max(task.width, task.height)
+    for side in range(longest - PIXELS_PER_TOKEN, task.model.smallest_side - 1, -PIXELS_PER_TOKEN):
+        width, height = (
+            max(task.model.smallest_side, round(each * side / longest / PIXELS_PER_TOKEN) * PIXELS_PER_TOKEN)
+            for each in (task.width, task.height)
+        )
+        if isinstance(_find(replace(task, width=width, height=height)), Plan):
+            return width, height
+    return None

@@ -1,0 +1,81 @@
+"""Each program as a person starts it, with the demo's shapes on the processor: it ends well and writes its table."""
+
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+import torch
+
+from benchmarks import fidelity, promises, streaming
+
+pytestmark = pytest.mark.slow
+DEMO = ["--model", "demo", "--device", "cpu"]
+
+
+def rows(document: Path) -> list[list[str]]:
+    lines = [line for line in document.read_text(encoding="utf-8").splitlines() if line.startswith("| ")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if not line.startswith("| ---")]
+
+
+def test_engines_stand_side_by_side_and_a_row_that_fails_stops_no_other(tmp_path: Path) -> None:
+    document = tmp_path / "benchmarks.md"
+    asked = ["--caps", "none", "--sizes", "100x256,256x256", "--steps", "2", "--engines", "ours,stock"]
+    assert streaming.main([*DEMO, *asked, "--write", str(document)]) == 0
+    head, *found = rows(document)
+    assert tuple(head) == streaming.HEAD
+    assert "Ours, 256×256, the same pixels at: whole." in document.read_text(encoding="utf-8")
+    assert [row[:4] for row in found] == [
+        [engine, "whole", size, "2"] for engine in ("ours", "stock") for size in ("100×256", "256×256")
+    ]
+    assert found[0][4] == found[2][4] == "1 validation error for GenerationRequest"
+    for row in (found[1], found[3]):
+        assert float(row[4]) > 0
+        assert float(row[5]) > float(row[4])
+
+
+def test_the_cards_with_the_same_pictures_are_named() -> None:
+    case = streaming.Case(engine="ours", cap=0, width=512, height=512, steps=2)
+    cards = [(0.0, "a"), (8.0, "a"), (4.0, "b")]
+    found = [streaming.Row(case=replace(case, cap=cap), pixels=pixels) for cap, pixels in cards]
+    found.append(streaming.Row(case=replace(case, engine="stock")))
+    assert streaming.same_pictures(found) == ["Ours, 512×512, the same pixels at: whole, 8 GB; at: 4 GB."]
+
+
+def test_an_engine_that_is_not_installed_says_so(capfd: pytest.CaptureFixture[str]) -> None:
+    if find_spec("diffusers"):
+        pytest.skip("diffusers is installed")
+    asked = ["--caps", "none", "--sizes", "256x256", "--steps", "2", "--engines", "diffusers"]
+    assert streaming.main([*DEMO, *asked]) == 0
+    assert "diffusers is not installed here" in capfd.readouterr().out
+
+
+def test_many_pictures_in_a_row_are_counted(capfd: pytest.CaptureFixture[str]) -> None:
+    asked = ["--fifty", "--pictures", "3", "--caps", "none", "--sizes", "256x256", "--steps", "1"]
+    assert streaming.main([*DEMO, *asked]) == 0
+    assert "3 of 3 were made" in capfd.readouterr().out
+
+
+def test_promises_stand_beside_what_was_taken(tmp_path: Path) -> None:
+    document = tmp_path / "benchmarks.md"
+    assert promises.main([*DEMO, "--profiles", "0", "--sizes", "256x256", "--write", str(document)]) == 0
+    head, row = rows(document)
+    assert tuple(head[:-1]) == promises.HEAD[:-1]
+    assert row[:2] == ["whole", "256×256"]
+    assert "=" in row[head.index("RAM")]
+
+
+def test_float8_is_compared_in_pictures_and_in_one_pass(tmp_path: Path) -> None:
+    document = tmp_path / "benchmarks.md"
+    assert fidelity.main([*DEMO, "--pictures", "1", "--size", "256x256", "--write", str(document)]) == 0
+    found = {row[0]: row[1:] for row in rows(document)}
+    assert float(found["float8, upcast"][0]) > 0.95
+    assert float(found["float8 matmul"][0]) > 0.9
+    assert 0 < float(found["scaled, upcast"][0].split()[0]) < 10
+
+
+def test_a_picture_is_like_itself_and_not_like_noise() -> None:
+    draw = torch.Generator().manual_seed(1)
+    pictures = torch.rand(2, 3, 32, 32, generator=draw) * 2 - 1
+    assert fidelity.ssim(pictures, pictures).allclose(torch.ones(2))
+    assert float(fidelity.ssim(pictures, pictures.flip(-1)).max()) < 0.3

@@ -1,0 +1,206 @@
+"""What a stage is said to need is what DiffSynth's modules, at FLUX.1's size and without content, really keep alive."""
+
+import weakref
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from diffsynth.models.flux_dit import FluxJointTransformerBlock, FluxSingleTransformerBlock
+from diffsynth.models.flux_text_encoder_t5 import FluxTextEncoderT5
+from diffsynth.models.flux_vae import FluxVAEDecoder, FluxVAEEncoder
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_iter
+
+from darkroom.architecture import FLUX1
+from darkroom.cards import KNOWN, speed_of
+from darkroom.engine import decoding
+from darkroom.engine.float8 import Float8Linear, use_float8_matmul
+from darkroom.footprint import COEFFICIENTS, MIB, Footprint, allocated
+
+# Only what is alive: no workspaces, no share of the allocator's.
+ALIVE = replace(COEFFICIENTS, standing=0, fragmentation=0, convolution_workspace=0, t5_bias_copies=1)
+PROMPT_TOKENS = 512
+
+
+class AliveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Counts what a forward pass keeps alive at its height, beside what was there before."""
+
+    def __init__(self, before: Iterable[Tensor]) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.now: int = 0
+        self.most: int = 0
+        self._known = {tensor.untyped_storage()._cdata for tensor in before}
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        result = func(*args, **(kwargs or {}))
+        for tensor in tree_iter(result):
+            if isinstance(tensor, Tensor) and tensor.untyped_storage()._cdata not in self._known:
+                self._count(tensor.untyped_storage())
+        return result
+
+    def _count(self, storage: torch.UntypedStorage) -> None:
+        place, size = storage._cdata, storage.nbytes()
+        self._known.add(place)
+        self.now += size
+        self.most = max(self.most, self.now)
+
+        def gone() -> None:
+            self.now -= size
+            self._known.discard(place)
+
+        weakref.finalize(storage, gone)
+
+
+@pytest.fixture(autouse=True)
+def _attention_as_on_a_card(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There it never holds tokens × tokens; without a card torch would pick a path that does."""
+
+    def attention(query: Tensor, *_: object, **__: object) -> Tensor:
+        batch, heads, tokens, width = query.shape
+        return query.new_empty(batch, tokens, heads, width).transpose(1, 2)
+
+    monkeypatch.setattr(functional, "scaled_dot_product_attention", attention)
+
+
+def without_content(build: Callable[[], nn.Module], *, float8: bool) -> nn.Module:
+    with torch.device("meta"):
+        module = build().to(torch.bfloat16).eval().requires_grad_(False)
+    for name, layer in list(module.named_modules()):
+        if float8 and isinstance(layer, nn.Linear):
+            stored = torch.empty(layer.weight.shape, dtype=torch.float8_e4m3fn, device="meta")
+            float8_layer = Float8Linear(stored, torch.ones((), device="meta"), layer.bias)
+            parent, _, last = name.rpartition(".")
+            setattr(module.get_submodule(parent), last, float8_layer)
+    return module
+
+
+def empty(*shape: int, dtype: torch.dtype = torch.bfloat16) -> Tensor:
+    return torch.empty(shape, dtype=dtype, device="meta")
+
+
+def alive(module: nn.Module, inputs: Sequence[Tensor]) -> int:
+    """At the height of a call, the inputs included."""
+    with torch.no_grad(), AliveBytes([*module.parameters(), *module.buffers(), *inputs]) as count:
+        module(*inputs)
+    height: int = count.most + sum(tensor.nbytes for tensor in inputs)
+    return height
+
+
+class InStrips(nn.Module):
+    def __init__(self, vae: decoding.Vae, tile: int) -> None:
+        super().__init__()
+        self.vae = vae
+        self.tile = tile
+
+    def forward(self, whole: Tensor) -> Tensor:
+        # Without the check of `decode` that looks at the values: there are none.
+        return decoding._in_strips(self.vae, whole, self.tile, None)
+
+
+def footprint(width: int, height: int, *, float8_matmul: bool = True) -> Footprint:
+    return Footprint(
+        architecture=FLUX1,
+        prompt_tokens=PROMPT_TOKENS,
+        width=width,
+        height=height,
+        float8_matmul=float8_matmul,
+        coefficients=ALIVE,
+    )
+
+
+@pytest.mark.parametrize("float8_matmul", [True, False], ids=["float8", "upcast"])
+@pytest.mark.parametrize("size", [(256, 256), (512, 512), (1024, 1024), (1536, 640), (2048, 2048)], ids=str)
+def test_denoising_is_said_to_need_what_its_blocks_keep_alive(size: tuple[int, int], float8_matmul: bool) -> None:
+    said = footprint(*size, float8_matmul=float8_matmul)
+    width, image = FLUX1.width, FLUX1.image_tokens(*size)
+    heights = []
+    for kind, first in ((FluxJointTransformerBlock, image), (FluxSingleTransformerBlock, said.tokens)):
+        block = without_content(lambda kind=kind: kind(width, FLUX1.heads), float8=True)  # type: ignore[misc]
+        use_float8_matmul(block, float8_matmul)
+        rotation = empty(1, 1, said.tokens, FLUX1.head_width // 2, 2, 2, dtype=torch.float32)
+        prompt, times = empty(1, PROMPT_TOKENS, width), empty(1, width)
+        heights.append(alive(block, (empty(1, first, width), prompt, times, rotation)))
+    assert max(heights) <= said.denoising <= max(heights) * 1.05
+
+
+def test_reading_a_prompt_is_said_to_need_what_t5_keeps_alive() -> None:
+    t5 = without_content(FluxTextEncoderT5, float8=True)
+    height = alive(t5, [empty(1, PROMPT_TOKENS, dtype=torch.int64)])
+    said = footprint(1024, 1024).prompt_reading
+    assert height <= said <= height * 1.06
+
+
+@pytest.mark.parametrize("size", [(512, 512), (1024, 1024), (1536, 640)], ids=str)
+def test_the_vae_is_said_to_need_what_it_keeps_alive(size: tuple[int, int]) -> None:
+    width, height = size
+    decoder, encoder = without_content(FluxVAEDecoder, float8=False), without_content(FluxVAEEncoder, float8=False)
+    latents, pixels = empty(1, FLUX1.latent_channels, height // 8, width // 8), empty(1, 3, height, width)
+    said = footprint(width, height)
+    assert said.decoding(None) == pytest.approx(alive(decoder, [latents]), rel=0.01)
+    assert said.encoding(None) == pytest.approx(alive(encoder, [pixels]), rel=0.01)
+
+
+@pytest.mark.parametrize("size", [(1024, 1024), (1536, 640)], ids=str)
+@pytest.mark.parametrize("tile", [256, 512])
+def test_strips_are_said_to_need_what_they_keep_alive(size: tuple[int, int], tile: int) -> None:
+    width, height = size
+    decoder, encoder = without_content(FluxVAEDecoder, float8=False), without_content(FluxVAEEncoder, float8=False)
+    latents, pixels = empty(1, FLUX1.latent_channels, height // 8, width // 8), empty(1, 3, height, width)
+    said = footprint(width, height)
+    decoding_alive = alive(InStrips(decoder, tile), [latents])
+    encoding_alive = alive(InStrips(encoder, tile), [pixels])
+    assert decoding_alive <= said.decoding(tile) * 1.01
+    assert said.decoding(tile) <= decoding_alive * 1.1
+    assert encoding_alive <= said.encoding(tile) * 1.01
+    assert said.encoding(tile) <= encoding_alive * 1.1
+
+
+def test_every_stage_needs_more_for_a_larger_picture_and_less_for_a_smaller_tile() -> None:
+    sizes = [(side, side) for side in range(256, 2049, 256)]
+    stages: list[Callable[[Footprint], int]] = [lambda f: f.denoising, lambda f: f.decoding(None)]
+    for stage in stages:
+        needs = [stage(footprint(*size)) for size in sizes]
+        assert needs == sorted(needs)
+    tiled = [footprint(2048, 2048).decoding(tile) for tile in (256, 384, 512, None)]
+    assert tiled == sorted(tiled)
+
+
+def test_the_allocator_takes_small_steps_and_large_ones() -> None:
+    assert [allocated(size) for size in (0, 1, 512, MIB)] == [0, 512, 512, MIB]
+    assert [allocated(size) for size in (MIB + 1, 2 * MIB, 2 * MIB + 1)] == [2 * MIB, 2 * MIB, 4 * MIB]
+
+
+def test_what_was_measured_on_an_h100_is_what_is_estimated_for_it() -> None:
+    speed, full = speed_of("NVIDIA H100 80GB HBM3", (9, 0)), replace(footprint(1024, 1024), coefficients=COEFFICIENTS)
+    assert full.seconds(speed, copied=0, copy_rate=55e9) == pytest.approx(0.221, rel=0.05)
+    assert full.seconds(speed, copied=int(5.5 * 2**30), copy_rate=55e9) == pytest.approx(0.231, rel=0.05)
+    assert full.seconds(speed, copied=int(9.5 * 2**30), copy_rate=55e9) == pytest.approx(0.243, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("name", "compute", "known"),
+    [
+        ("NVIDIA GeForce RTX 4090", (8, 9), "RTX 4090"),
+        ("NVIDIA GeForce RTX 4090 D", (8, 9), "RTX 4090 D"),
+        ("NVIDIA GeForce RTX 4070 Ti SUPER", (8, 9), "RTX 4070 Ti SUPER"),
+        ("NVIDIA GeForce RTX 4070", (8, 9), "RTX 4070"),
+        ("NVIDIA H100 PCIe", (9, 0), "H100 PCIe"),
+        ("NVIDIA H100 80GB HBM3", (9, 0), "H100"),
+        ("NVIDIA A100-SXM4-80GB", (8, 0), "A100"),
+    ],
+)
+def test_a_card_is_known_by_the_longest_name_that_fits(name: str, compute: tuple[int, int], known: str) -> None:
+    assert speed_of(name, compute) == KNOWN[known]
+
+
+def test_a_laptops_card_is_slower_and_an_unknown_one_is_taken_as_a_modest_one_of_its_generation() -> None:
+    assert speed_of("NVIDIA GeForce RTX 4090 Laptop GPU", (8, 9)).float8 < KNOWN["RTX 4090"].float8
+    assert speed_of("Some Card", (8, 9)).float8 < KNOWN["RTX 4070"].float8
+    assert speed_of("Some Card", (12, 0)).float8 > speed_of("Some Card", (8, 6)).float8
+    assert speed_of("Some Card", (6, 1)).bf16 < speed_of("Some Card", (8, 6)).bf16
