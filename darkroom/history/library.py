@@ -4,61 +4,36 @@ The files come first and go last: an orphan file is harmless, a row without its 
 Must not know: how pictures are made, or who looks at them.
 """
 
-import logging
 import secrets
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from PIL import Image
-from sqlalchemy import delete, func, select
+from sqlalchemy import ColumnElement, delete, func, select
 from sqlalchemy.orm import Session
 
 from darkroom.errors import InvalidRequest, NotFound, Problem, shown
 from darkroom.files import temporaries, write_whole
 from darkroom.history.database import Database
+from darkroom.history.entries import Neighbours, Picture, Trash, picture_of
 from darkroom.history.metadata.write import png_text
 from darkroom.history.pictures import png_bytes, thumbnail_bytes
+from darkroom.history.removal import note_removal, noted, remove_noted, unfinished_removals
 from darkroom.history.search import Search, split
-from darkroom.history.tables import KEPT, LARGEST_ID, JobRow, PictureRow
+from darkroom.history.tables import KEPT, LARGEST_ID, TRASH, JobRow, PictureRow
 from darkroom.request import GenerationRequest
 
-log = logging.getLogger(__name__)
+__all__ = ["Library", "Neighbours", "Order", "Picture", "Trash"]
+
+AT_ONCE = 5000
+"""How many values one query is given: databases have a limit."""
 
 PICTURES = "pictures"
 THUMBNAILS = "thumbnails"
 
 Order = Literal["newest", "oldest"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Picture:
-    """`file` is relative to the history folder; `facts` is what making it took. Times are in UTC.
-
-    `deleted_at` is when it was put in the trash, None while it is not there.
-    """
-
-    id: int
-    job: int
-    request: GenerationRequest
-    created_at: datetime
-    file: str
-    width: int
-    height: int
-    facts: Mapping[str, str | int | float]
-    starred: bool
-    deleted_at: datetime | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Neighbours:
-    """The ids of the pictures made just after and just before one, None at the ends."""
-
-    newer: int | None
-    older: int | None
 
 
 class Library:
@@ -99,7 +74,7 @@ class Library:
             if job_row.picture is not None:  # another thread was faster
                 picture_path.unlink()
                 thumbnail_path.unlink()
-                return _picture(job_row.picture)
+                return picture_of(job_row.picture)
             job_row.become("done")
             job_row.finished_at = now
             job_row.error_code = job_row.error_detail = None
@@ -118,13 +93,12 @@ class Library:
             )
             session.add(row)
             session.flush()
-            return _picture(row)
+            return picture_of(row)
 
     def page(
         self,
         *,
         cursor: int | None = None,
-        before: int | None = None,
         limit: int = 48,
         words: str = "",
         order: Order = "newest",
@@ -133,18 +107,17 @@ class Library:
     ) -> tuple[Picture, ...]:
         """The first pictures in that order, or those that follow picture `cursor`, which itself may be gone.
 
-        `before` is an older name of `cursor`. Raises InvalidRequest when the words cannot be a search.
+        Raises InvalidRequest when the words cannot be a search.
         """
-        last = before if cursor is None else cursor
         query = select(PictureRow).where(*Search(words=words, starred=starred, trash=trash).conditions()).limit(limit)
         if order == "newest":
             query = query.order_by(PictureRow.id.desc())
-            query = query if last is None else query.where(PictureRow.id < _clamped(last))
+            query = query if cursor is None else query.where(PictureRow.id < _clamped(cursor))
         else:
             query = query.order_by(PictureRow.id)
-            query = query if last is None else query.where(PictureRow.id > _clamped(last))
+            query = query if cursor is None else query.where(PictureRow.id > _clamped(cursor))
         with self._database.reading() as session:
-            return tuple(_picture(row) for row in session.scalars(query))
+            return tuple(picture_of(row) for row in session.scalars(query))
 
     def neighbours(self, id: int, *, words: str = "", starred: bool = False, trash: bool = False) -> Neighbours:
         """What stands beside picture `id` among the pictures searched for, whether or not it is still one of them.
@@ -156,6 +129,12 @@ class Library:
         older = query.where(PictureRow.id < _clamped(id)).order_by(PictureRow.id.desc())
         with self._database.reading() as session:
             return Neighbours(newer=session.scalar(newer), older=session.scalar(older))
+
+    def ids(self, *, words: str = "", starred: bool = False, trash: bool = False) -> tuple[int, ...]:
+        """All of them, newest first. Raises InvalidRequest when the words cannot be a search."""
+        conditions = Search(words=words, starred=starred, trash=trash).conditions()
+        with self._database.reading() as session:
+            return tuple(session.scalars(select(PictureRow.id).where(*conditions).order_by(PictureRow.id.desc())))
 
     def count(self, *, words: str = "", starred: bool = False, trash: bool = False) -> int:
         """Raises InvalidRequest when the words cannot be a search."""
@@ -181,15 +160,18 @@ class Library:
 
     def get(self, id: int) -> Picture:
         """Raises NotFound."""
-        with self._database.reading() as session:
-            return _picture(_existing(session, id))
+        return _only(self.some([id]), id)
 
     def picture_path(self, id: int) -> Path:
         """The stored file itself. Raises NotFound, also when somebody has taken the file away."""
-        path = self._folder / self.get(id).file
+        path = self.path_of(self.get(id))
         if not path.is_file():
             raise NotFound("picture", id)
         return path
+
+    def path_of(self, picture: Picture) -> Path:
+        """Where its file is, unless somebody has taken it away."""
+        return self._folder / picture.file
 
     def thumbnail_path(self, id: int) -> Path:
         """A WebP of at most 320 pixels a side, made anew if it is gone. Raises NotFound."""
@@ -199,65 +181,137 @@ class Library:
                 write_whole(path, thumbnail_bytes(image))
         return path
 
+    def some(self, ids: Sequence[int]) -> tuple[Picture, ...]:
+        """Those of these pictures that exist, newest first."""
+        with self._database.reading() as session:
+            return tuple(picture_of(row) for row in _rows(session, ids))
+
     def star(self, id: int, starred: bool) -> Picture:
         """Raises NotFound."""
-        with self._changing(id) as row:
+        return _only(self.star_all([id], starred), id)
+
+    def star_all(self, ids: Sequence[int], starred: bool) -> tuple[Picture, ...]:
+        """Those of these pictures that exist, newest first, as they are now; so do the next two."""
+
+        def change(row: PictureRow) -> None:
             row.starred = starred
-            return _picture(row)
+
+        return self._change(ids, change)
 
     def delete(self, id: int) -> Picture:
         """Into the trash, where it stays until a person says otherwise. Raises NotFound."""
-        with self._changing(id) as row:
-            row.deleted_at = row.deleted_at or datetime.now(UTC)
-            return _picture(row)
+        return _only(self.delete_all([id]), id)
+
+    def delete_all(self, ids: Sequence[int]) -> tuple[Picture, ...]:
+        now = datetime.now(UTC)
+
+        def change(row: PictureRow) -> None:
+            row.deleted_at = row.deleted_at or now
+
+        return self._change(ids, change)
 
     def restore(self, id: int) -> Picture:
         """Out of the trash. Raises NotFound."""
-        with self._changing(id) as row:
+        return _only(self.restore_all([id]), id)
+
+    def restore_all(self, ids: Sequence[int]) -> tuple[Picture, ...]:
+        def change(row: PictureRow) -> None:
             row.deleted_at = None
-            return _picture(row)
+
+        return self._change(ids, change)
+
+    def trash(self) -> Trash:
+        now = datetime.now(UTC)
+        with self._database.reading() as session:
+            files = tuple(session.scalars(select(PictureRow.file).where(TRASH)))
+        room = sum(_size(self._folder / each) for file in files for each in (file, _thumbnail_of(file)))
+        return Trash(pictures=len(files), bytes=room, seen_at=now)
 
     def purge(self, id: int) -> None:
         """Remove a picture of the trash for good: its row, the job's row with its words, then the files.
 
         Raises NotFound, and InvalidRequest when it is not in the trash.
         """
-        with self._database.writing(durable=True) as session:
-            row = _existing(session, id, for_change=True)
-            if row.deleted_at is None:
-                raise InvalidRequest(Problem(field="picture", value=shown(id), allowed="a picture in the trash"))
-            file = row.file
-            session.execute(delete(PictureRow).where(PictureRow.id == id))
-            session.execute(delete(JobRow).where(JobRow.id == row.job_id))
-        for path in (self._folder / file, self._folder / _thumbnail_of(file)):
-            try:
-                path.unlink(missing_ok=True)
-            except OSError as error:
-                log.warning("The file of a removed picture is left over: %s (%s)", path, error)
+        if not self.purge_all([id]):
+            self.get(id)
+            raise InvalidRequest(Problem(field="picture", value=shown(id), allowed="a picture in the trash"))
+
+    def purge_all(self, ids: Sequence[int]) -> tuple[int, ...]:
+        """Those of these pictures that lie in the trash; which ones that were."""
+        wanted = [id for id in ids if abs(id) <= LARGEST_ID]
+        parts = [wanted[start : start + AT_ONCE] for start in range(0, len(wanted), AT_ONCE)]
+        return tuple(id for part in parts for id in self._remove(PictureRow.id.in_(part)))
+
+    def empty_trash(self, seen_at: datetime) -> int:
+        """Remove what lay in the trash at that moment, for good; how many. What came there later stays."""
+        return len(self._remove(PictureRow.deleted_at <= seen_at))
 
     def sweep(self) -> int:
-        """Remove half-written files of a run that was cut off; how many. Only before pictures are being added."""
+        """Remove half-written files of a run that was cut off, and what it had begun to remove; how many of the first.
+
+        Only before pictures are being added.
+        """
         found = [path for name in ("", PICTURES, THUMBNAILS) for path in temporaries(self._folder / name)]
         for path in found:
             path.unlink()
+        for note in unfinished_removals(self._folder):
+            self._finish_removal(note)
         return len(found)
 
-    @contextmanager
-    def _changing(self, id: int) -> Iterator[PictureRow]:
+    def _change(self, ids: Sequence[int], change: Callable[[PictureRow], None]) -> tuple[Picture, ...]:
         with self._database.writing(durable=True) as session:
-            yield _existing(session, id, for_change=True)
+            rows = _rows(session, ids, for_change=True)
+            for row in rows:
+                change(row)
+            return tuple(picture_of(row) for row in rows)
+
+    def _remove(self, condition: ColumnElement[bool]) -> tuple[int, ...]:
+        """Pictures of the trash. A cut between rows and files is made good by the next `sweep`."""
+        which = (TRASH, condition)
+        with self._database.writing(durable=True) as session:
+            rows = session.execute(select(PictureRow.id, PictureRow.job_id, PictureRow.file).where(*which)).all()
+            if not rows:
+                return ()
+            note = note_removal(self._folder, [row.file for row in rows])
+            session.execute(delete(PictureRow).where(*which))
+            for start in range(0, len(rows), AT_ONCE):
+                jobs = [row.job_id for row in rows[start : start + AT_ONCE]]
+                session.execute(delete(JobRow).where(JobRow.id.in_(jobs)))
+        self._finish_removal(note)
+        return tuple(row.id for row in rows)
+
+    def _finish_removal(self, note: Path) -> None:
+        """A file that still has its row is kept: the rows were not let go of after all."""
+        files = noted(note)
+        owned: set[str] = set()
+        with self._database.reading() as session:
+            for start in range(0, len(files), AT_ONCE):
+                part = files[start : start + AT_ONCE]
+                owned.update(session.scalars(select(PictureRow.file).where(PictureRow.file.in_(part))))
+        gone = [file for file in files if file not in owned and _is_ours(file)]
+        remove_noted(self._folder, note, [each for file in gone for each in (file, _thumbnail_of(file))])
 
     def _picture_of(self, job: int) -> Picture | None:
         with self._database.reading() as session:
             row = session.scalar(select(PictureRow).where(PictureRow.job_id == job))
-            return None if row is None else _picture(row)
+            return None if row is None else picture_of(row)
 
 
-def _existing(session: Session, id: int, *, for_change: bool = False) -> PictureRow:
-    row = session.get(PictureRow, id, with_for_update=for_change or None) if abs(id) <= LARGEST_ID else None
-    if row is None:
+def _rows(session: Session, ids: Sequence[int], *, for_change: bool = False) -> list[PictureRow]:
+    """Newest first."""
+    wanted = sorted({id for id in ids if abs(id) <= LARGEST_ID}, reverse=True)
+    rows: list[PictureRow] = []
+    for start in range(0, len(wanted), AT_ONCE):
+        query = select(PictureRow).where(PictureRow.id.in_(wanted[start : start + AT_ONCE]))
+        query = query.order_by(PictureRow.id.desc())
+        rows += session.scalars(query.with_for_update() if for_change else query)
+    return rows
+
+
+def _only(pictures: tuple[Picture, ...], id: int) -> Picture:
+    if not pictures:
         raise NotFound("picture", id)
-    return row
+    return pictures[0]
 
 
 def _clamped(id: int) -> int:
@@ -269,16 +323,13 @@ def _thumbnail_of(file: str) -> str:
     return str(PurePosixPath(THUMBNAILS) / inside.with_suffix(".webp"))
 
 
-def _picture(row: PictureRow) -> Picture:
-    return Picture(
-        id=row.id,
-        job=row.job_id,
-        request=GenerationRequest.model_validate(row.request),
-        created_at=row.created_at,
-        file=row.file,
-        width=row.width,
-        height=row.height,
-        facts=row.facts,
-        starred=row.starred,
-        deleted_at=row.deleted_at,
-    )
+def _is_ours(file: str) -> bool:
+    parts = PurePosixPath(file).parts
+    return len(parts) > 1 and parts[0] == PICTURES and ".." not in parts
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:  # somebody has taken it away
+        return 0

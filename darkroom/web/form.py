@@ -6,10 +6,11 @@ Nothing is written twice: limits are read from the request's fields and from the
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from darkroom.catalog import MODELS, ModelEntry, Preset, find_model
-from darkroom.errors import InvalidRequest, NotFound, Problem, shown
+from darkroom.catalog import ModelEntry, Preset
+from darkroom.errors import InvalidRequest, Problem, shown
 from darkroom.prompts.batch import MOST_PICTURES
 from darkroom.request import LARGEST_SEED, RANDOM_SEED, GenerationRequest, parse_request, random_seed
+from darkroom.web.models import Models
 
 FIELDS = tuple(GenerationRequest.model_fields)
 COUNT = "count"
@@ -55,20 +56,19 @@ def starting_values(model: ModelEntry, presets: Iterable[Preset] = ()) -> dict[s
     }
 
 
-def request_of(values: Mapping[str, object]) -> GenerationRequest:
+def request_of(values: Mapping[str, object], models: Models) -> GenerationRequest:
     """The request a form asks for, its seed chosen. Raises InvalidRequest naming every field that is wrong."""
     try:
         request = parse_request({**values, "seed": _seed(values.get("seed"))})
-        model = _model_of(request)
-        model.check(request)
+        _model_of(request, models).check(request)
     except InvalidRequest as error:
-        raise InvalidRequest(*(of_the_form(problem, values) for problem in error.problems)) from error
+        raise InvalidRequest(*(of_the_form(problem, values, models) for problem in error.problems)) from error
     return request
 
 
-def of_the_form(problem: Problem, values: Mapping[str, object]) -> Problem:
+def of_the_form(problem: Problem, values: Mapping[str, object], models: Models) -> Problem:
     """The problem with the whole of what its field allows, not only the rule that was broken first."""
-    allowed = _range_of(problem.field, values)
+    allowed = _range_of(problem.field, values, models)
     return replace(problem, allowed=allowed) if allowed else problem
 
 
@@ -82,20 +82,23 @@ def _seed(value: object) -> object:
     return random_seed() if is_wish else value
 
 
-def _model_of(request: GenerationRequest) -> ModelEntry:
-    try:
-        return find_model(request.model)
-    except NotFound as error:
-        names = ", ".join(entry.name for entry in MODELS)
-        raise InvalidRequest(Problem(field="model", value=shown(request.model), allowed=f"one of {names}")) from error
+def unknown_model(name: object, models: Models) -> Problem:
+    return Problem(field="model", value=shown(name), allowed=f"one of {', '.join(models.names)}")
 
 
-def _range_of(field: str, values: Mapping[str, object]) -> str:
+def _model_of(request: GenerationRequest, models: Models) -> ModelEntry:
+    model = models.get(request.model)
+    if model is None:
+        raise InvalidRequest(unknown_model(request.model, models))
+    return model
+
+
+def _range_of(field: str, values: Mapping[str, object], models: Models) -> str:
     match field:
         case "seed":  # the form allows one more than a request does
             return f"a whole number from −1 (a new one each time) to {LARGEST_SEED}"
         case "width" | "height":
-            limits = size_limits(next((each for each in MODELS if each.name == values.get("model")), MODELS[0]))
+            limits = size_limits(models.get(values.get("model")) or models.first)
             return f"{limits.smallest:g} to {limits.largest:g} pixels, a multiple of {limits.step:g}"
         case "steps":
             limits = limits_of(field)

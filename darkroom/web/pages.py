@@ -16,12 +16,11 @@ from fastapi import FastAPI
 from starlette.requests import HTTPConnection
 from starlette.types import Receive, Scope, Send
 
-from darkroom.catalog import MODELS
 from darkroom.config import Settings
 from darkroom.history.library import Library
-from darkroom.prompts.presets import presets_for
 from darkroom.web.events import EventDoor
 from darkroom.web.language import language_of
+from darkroom.web.models import Models
 from darkroom.web.static import all_of
 from darkroom.web.theme import darkroom_theme
 from darkroom.web.ui.page import build_page
@@ -39,14 +38,14 @@ class Pages:
         settings: Settings,
         words: Mapping[Language, Words],
         library: Library,
+        models: Models,
     ) -> None:
         _close_gradio(settings.folders.history / ".gradio")
         self._preference = settings.language
-        presets = {model.name: presets_for(model, settings) for model in MODELS}
         self._apps: dict[Language, FastAPI] = {}
         self._doors: dict[Language, EventDoor] = {}
         for language, its_words in words.items():
-            page = build_page(its_words, ProblemWords(words["en"], its_words), library, presets)
+            page = build_page(its_words, ProblemWords(words["en"], its_words), library, models)
             app = _mounted(page, settings.folders.history, its_words)
             self._apps[language] = app
             self._doors[language] = EventDoor(app, page, its_words.say("refused.invalid_request"))

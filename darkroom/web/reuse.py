@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from darkroom.catalog import MODELS, ModelEntry, find_model
-from darkroom.errors import NotFound, Problem, shown
+from darkroom.catalog import ModelEntry
+from darkroom.errors import Problem
 from darkroom.history.metadata.found import Findings
-from darkroom.web.form import FIELDS, size_limits
+from darkroom.web.form import FIELDS, size_limits, unknown_model
+from darkroom.web.models import Models
 
 What = Literal["all", "all_but_seed", "prompt", "seed", "size"]
 CHOICES: tuple[What, ...] = get_args(What)
@@ -34,15 +35,14 @@ class Reuse:
     problems: tuple[Problem, ...]
 
 
-def reuse(values: Mapping[str, object], what: What, form_model: object) -> Reuse:
+def reuse(values: Mapping[str, object], what: What, form_model: object, models: Models) -> Reuse:
     """`form_model` is what the form has now: it decides about the size when the picture's own model is unknown."""
     chosen = {field: values[field] for field in FIELDS_OF[what] if field in values}
     problems: list[Problem] = []
     kept = dict(_checked(chosen, problems))
-    if "model" in kept and _model(kept["model"]) is None:
-        names = ", ".join(entry.name for entry in MODELS)
-        problems.append(Problem(field="model", value=shown(kept.pop("model")), allowed=f"one of {names}"))
-    model = _model(kept.get("model")) or _model(form_model)
+    if "model" in kept and models.get(kept["model"]) is None:
+        problems.append(unknown_model(kept.pop("model"), models))
+    model = models.get(kept.get("model")) or models.get(form_model)
     if model is not None:
         wrong = _wrong_sides(kept, model)
         problems += wrong
@@ -71,10 +71,3 @@ def _wrong_sides(kept: Mapping[str, Any], model: ModelEntry) -> list[Problem]:
         for side in SIDES
         if side in kept and not limits.smallest <= kept[side] <= limits.largest
     ]
-
-
-def _model(name: object) -> ModelEntry | None:
-    try:
-        return find_model(name) if isinstance(name, str) else None
-    except NotFound:
-        return None

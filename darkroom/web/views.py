@@ -62,7 +62,7 @@ def job_view(status: JobStatus, words: Words) -> dict[str, Any]:
 
 def _progress(status: JobStatus) -> float | None:
     match status.activity:
-        case "loading":
+        case "loading" | "encoding" | "decoding":
             return status.fraction
         case "denoising":
             return status.step / status.of if status.of else None

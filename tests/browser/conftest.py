@@ -5,10 +5,13 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, expect
 
 from tests.browser.server import DarkroomServer
 from tests.browser.visitor import Visitor
+
+# What is waited for comes much sooner, but not on two slow cores that have other things to do.
+expect.set_options(timeout=30_000)
 
 Visit = Callable[..., Visitor]
 Scheme = Literal["light", "dark"]

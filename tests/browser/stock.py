@@ -25,7 +25,5 @@ def stock(folder: Path, pictures: Sequence[dict[str, Any]]) -> None:
         half = request.width * request.height // 2
         pixels = bytes((number * 37 % 256, 90, 140)) * half + bytes((60, number * 53 % 256, 70)) * half
         facts = {"seconds": 2.5, "device": "a card"}
-        library.add(
-            job=job.id, request=request, width=request.width, height=request.height, pixels=pixels, facts=facts
-        )
+        library.add(job=job.id, request=request, width=request.width, height=request.height, pixels=pixels, facts=facts)
     database.close()

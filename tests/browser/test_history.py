@@ -14,6 +14,10 @@ from tests.browser.visitor import Visitor
 pytestmark = pytest.mark.browser
 
 COUNT = 200
+FILLED = """() => {  // down to the lower edge of the window
+    const last = [...document.querySelectorAll('.sheet .tile')].at(-1);
+    return last && (last.dataset.id === '1' || last.getBoundingClientRect().bottom > innerHeight);
+}"""
 
 
 @pytest.fixture(scope="module")
@@ -42,14 +46,12 @@ def test_scrolling_reaches_every_picture_and_far_rows_are_dropped(visit: Visit) 
     expect(person.open_history().first).to_be_visible()
     expect(person.page.locator(".history .count")).to_have_text("200 pictures")
     seen: set[int] = set(shown(person))
-    for _ in range(80):
-        person.page.mouse.wheel(0, 900)
-        person.page.wait_for_timeout(30)
+    while 1 not in seen:
+        person.page.evaluate("window.scrollBy(0, 900)")
+        person.page.wait_for_function(FILLED)
         now = shown(person)
         seen |= set(now)
         assert now == sorted(now, reverse=True)
-        if 1 in now:
-            break
     assert seen == set(range(1, COUNT + 1))
     assert len(shown(person)) < COUNT
     assert person.sideways() == 0
@@ -142,7 +144,7 @@ def test_arrows_move_through_the_sheet(visit: Visit) -> None:
     person = visit()
     tiles = person.open_history()
     tiles.first.focus()
-    focused = "Number(document.activeElement.dataset.place)"
+    focused = "Number(document.activeElement.parentElement.dataset.place)"
     person.page.keyboard.press("ArrowRight")
     assert person.page.evaluate(focused) == 1
     person.page.keyboard.press("ArrowDown")
@@ -150,8 +152,11 @@ def test_arrows_move_through_the_sheet(visit: Visit) -> None:
     assert below > 2
     person.page.keyboard.press("ArrowUp")
     assert person.page.evaluate(focused) == 1
-    person.page.keyboard.press("Tab")
-    assert person.page.evaluate("document.activeElement.closest('.sheet') === null")
+    reached = []
+    for _ in range(4):  # the small buttons of this tile, then out
+        person.page.keyboard.press("Tab")
+        reached.append(person.page.evaluate("document.activeElement.closest('.sheet') && document.activeElement.title"))
+    assert reached == ["Select", "Star", "Delete", None]
 
 
 def test_back_and_forward_move_between_the_views(visit: Visit) -> None:
@@ -163,3 +168,24 @@ def test_back_and_forward_move_between_the_views(visit: Visit) -> None:
     expect(person.page.locator(".history .toolbar")).to_be_visible()
     person.page.reload()
     expect(person.page.locator(".history .toolbar")).to_be_visible()
+
+
+def test_escape_stops_a_picture_only_where_it_is_seen(visit: Visit) -> None:
+    person = visit()
+    said = {"activity": "Developing", "detail": "", "left": "", "notice": ""}
+    job = {"id": 7, "state": "running", "activity": "denoising", "step": 1, "of": 8, "progress": 0.1, "notice": None}
+    job |= {"preview_number": 0, "prompt": "x", "width": 64, "height": 64, "words": said}
+    person.page.route("**/api/jobs?*", lambda route: route.fulfill(json={"jobs": [job], "ids": [7]}))
+    stops: list[str] = []
+    person.page.route("**/api/jobs/7/stop", lambda route: (stops.append(route.request.url), route.fulfill(json=job))[1])
+    stop = person.page.locator(".watch .stop")
+    expect(stop).to_be_visible()
+    expect(person.open_history().first).to_be_visible()
+    person.page.keyboard.press("Escape")
+    person.page.go_back()
+    expect(stop).to_be_enabled()
+    assert stops == []
+    person.page.locator("body").press("Escape")
+    expect(stop).to_be_disabled()
+    person.page.wait_for_function("document.querySelector('.watch .stop').disabled")
+    assert len(stops) == 1

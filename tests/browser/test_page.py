@@ -27,6 +27,7 @@ def darkroom(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[D
 def test_the_page_speaks_the_language_of_the_browser(locale: str, word: str, visit: Visit) -> None:
     person = visit(locale=locale)
     expect(person.page.locator("#generate")).to_contain_text(word)
+    expect(person.page.locator("html")).to_have_attribute("lang", "zh" if word == "生成" else "en")
 
 
 def test_another_language_is_remembered_and_nothing_typed_is_lost(visit: Visit) -> None:

@@ -150,12 +150,12 @@ def test_nothing_is_left_when_the_disk_refuses(library: Library, queue: JobQueue
 def test_pages_are_newest_first_and_meet_without_gap(library: Library, queue: JobQueue) -> None:
     ids = [add(library, queue, request(seed=seed)).id for seed in range(5)]
     first = library.page(limit=2)
-    second = library.page(limit=2, before=first[-1].id)
-    third = library.page(limit=2, before=second[-1].id)
+    second = library.page(limit=2, cursor=first[-1].id)
+    third = library.page(limit=2, cursor=second[-1].id)
     assert [picture.id for picture in (*first, *second, *third)] == ids[::-1]
-    assert library.page(before=third[-1].id) == ()
-    assert library.page(before=2**80)[0].id == ids[-1]
-    assert library.page(before=-(2**80)) == ()
+    assert library.page(cursor=third[-1].id) == ()
+    assert library.page(cursor=2**80)[0].id == ids[-1]
+    assert library.page(cursor=-(2**80)) == ()
 
 
 def test_a_new_picture_does_not_shift_older_pages(library: Library, queue: JobQueue) -> None:
@@ -163,7 +163,7 @@ def test_a_new_picture_does_not_shift_older_pages(library: Library, queue: JobQu
         add(library, queue, request(seed=seed))
     first = library.page(limit=2)
     add(library, queue, request(seed=9))
-    assert [picture.request.seed for picture in library.page(limit=2, before=first[-1].id)] == [1, 0]
+    assert [picture.request.seed for picture in library.page(limit=2, cursor=first[-1].id)] == [1, 0]
 
 
 @pytest.mark.parametrize(

@@ -147,7 +147,7 @@ def test_each_list_is_the_same_in_pages_neighbours_and_count(
 def test_pages_go_on_although_their_last_picture_is_deleted(library: Library, five: list[int]) -> None:
     last = library.page(limit=2)[-1].id
     library.delete(last)
-    assert ids_of(library.page(limit=2, cursor=last)) == ids_of(library.page(limit=2, before=last)) == [five[0]]
+    assert ids_of(library.page(limit=2, cursor=last)) == [five[0]]
 
 
 def test_a_search_that_cannot_be_one_is_refused_everywhere(library: Library) -> None:

@@ -1,6 +1,6 @@
 """The server with a real database and an engine that draws, asked without a browser."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
+from darkroom.catalog import DEMO, ModelEntry
 from darkroom.config import FolderSettings, Settings
 from darkroom.history.database import Database, sqlite_url
 from darkroom.history.library import Library
@@ -32,15 +33,15 @@ VALUES: dict[str, Any] = {
 class House:
     """What app.py wires, at a test's hand. The supervisor rests until `start`."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, entries: Sequence[ModelEntry] = (DEMO,), pace: float = 0.0) -> None:
         self.folder = folder
         self.database = Database(sqlite_url(folder))
         self.database.open()
         self.queue = JobQueue(self.database)
         self.library = Library(self.database, folder)
-        self.supervisor = Supervisor(self.queue, self.library, partial(DrawingEngine, 0.0), 60)
+        self.supervisor = Supervisor(self.queue, self.library, partial(DrawingEngine, pace), 60)
         settings = Settings(folders=FolderSettings(models=folder / "models", history=folder))
-        self.app = create_app(settings, self.queue, self.library, self.supervisor)
+        self.app = create_app(settings, self.queue, self.library, self.supervisor, entries)
 
     def submit(self, **changes: Any) -> Job:
         return self.queue.submit(parse_request(VALUES | changes))

@@ -16,6 +16,7 @@ from darkroom.request import GenerationRequest
 from darkroom.web.reuse import reuse
 from tests.history.test_round_trip import any_request
 from tests.web.conftest import House, Press
+from tests.web.two_models import ONE
 
 RAN = {"prompt": "a pier", "negative_prompt": "fog", "seed": 2**32 - 1, "steps": 4, "cfg_scale": 2.0}
 SIZES = (256, 272, 384, 496, 512)
@@ -172,4 +173,4 @@ def test_any_request_comes_back_identical_from_its_picture_through_the_page(
 
 def test_an_unknown_part_is_everything(house: House) -> None:
     request = house.library.get(house.picture()).request
-    assert reuse(request.model_dump(), "all", None).values == request.model_dump()
+    assert reuse(request.model_dump(), "all", None, ONE).values == request.model_dump()

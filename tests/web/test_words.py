@@ -15,6 +15,7 @@ from darkroom.web.form import FIELDS, request_of, starting_values
 from darkroom.web.language import accepted_language, language_of
 from darkroom.web.words import LANGUAGES, load_words
 from darkroom.web.words.problems import PHRASES, ProblemWords
+from tests.web.two_models import ONE
 
 WORDS = load_words()
 HOLE = re.compile(r"\{(\w+)\}")
@@ -72,7 +73,7 @@ def test_every_field_activity_and_failure_has_words(language: str) -> None:
 )
 def test_every_refusal_is_said_wholly_in_chinese(change: dict[str, object]) -> None:
     with pytest.raises(InvalidRequest) as caught:
-        request_of(starting_values(DEMO) | change)
+        request_of(starting_values(DEMO) | change, ONE)
     english = ProblemWords(WORDS["en"], WORDS["en"]).sentences(caught.value.problems)
     chinese = ProblemWords(WORDS["en"], WORDS["zh"]).sentences(caught.value.problems)
     assert len(english) == len(chinese) == 1

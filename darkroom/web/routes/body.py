@@ -46,4 +46,3 @@ def text_of(values: dict[str, Any], field: str) -> str:
     if not isinstance(value, str):
         raise InvalidRequest(Problem(field=field, value=shown(value), allowed="text"))
     return value
-

@@ -7,18 +7,18 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from darkroom.config import Settings
 from darkroom.history.library import Library
 from darkroom.jobs.queue import JobQueue
 from darkroom.jobs.supervisor import Supervisor
 from darkroom.web.again import How, again
+from darkroom.web.models import Models
 from darkroom.web.picture_views import tile_view
 from darkroom.web.routes.asking import RowId, WordsOf
 from darkroom.web.views import job_view
 
 
 def change_routes(
-    settings: Settings, queue: JobQueue, library: Library, supervisor: Supervisor, words_of: WordsOf
+    models: Models, queue: JobQueue, library: Library, supervisor: Supervisor, words_of: WordsOf
 ) -> APIRouter:
     router = APIRouter(prefix="/api/pictures")
 
@@ -48,7 +48,7 @@ def change_routes(
     @router.post("/{picture}/again")
     def make_again(picture: RowId, request: Request, how: How = "same") -> dict[str, Any]:
         """The new job, waiting."""
-        job = queue.submit(again(library.get(picture).request, how, settings))
+        job = queue.submit(again(library.get(picture).request, how, models))
         supervisor.wake()
         return job_view(supervisor.status(job.id), words_of(request))
 

@@ -1,12 +1,10 @@
 """Asking for pictures, and what the form would be told if it asked now. Must not know: how a job runs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from fastapi import APIRouter, Request
 
-from darkroom.catalog import MODELS, ModelEntry, find_model
-from darkroom.errors import NotFound
 from darkroom.prompts.syntax import Finding, find_foreign_syntax
 from darkroom.prompts.tokens import TokenCount, TokenCounter
 from darkroom.request import LONGEST_PROMPT
@@ -36,21 +34,15 @@ def order_routes(
         """`problems` by field; `notes` and `unread` are sentences about the prompt. Nothing is stored or started."""
         words = words_of(request)
         prompt = values.get("prompt")
+        model = counter.models.get(values.get("model")) or counter.models.first
         readable = prompt if isinstance(prompt, str) and len(prompt) <= LONGEST_PROMPT else ""
         return {
             "problems": problem_words_of(request).by_field(counter.problems(values)),
-            **_reading(tokens.count(_model(values), readable), readable, words),
+            **_reading(tokens.count(model, readable), readable, words),
             **_foreign(find_foreign_syntax(readable), readable, words),
         }
 
     return router
-
-
-def _model(values: Mapping[str, object]) -> ModelEntry:
-    try:
-        return find_model(str(values.get("model", "")))
-    except NotFound:
-        return MODELS[0]
 
 
 def _reading(count: TokenCount | None, prompt: str, words: Words) -> dict[str, Any]:
@@ -70,18 +62,18 @@ def _figures(count: TokenCount) -> dict[str, int]:
 
 
 def _foreign(findings: Sequence[Finding], prompt: str, words: Words) -> dict[str, Any]:
-    """A note for each kind of syntax with its first pieces, and the places of all of them."""
+    """A note for each kind of syntax with its first pieces, none twice, and the places of all of them."""
+    found = findings[:MOST_PIECES]
     pieces = [
         {"start": _in_utf16(prompt, each.start), "end": _in_utf16(prompt, each.end), "text": _excerpt(each.text)}
-        for each in findings[:MOST_PIECES]
+        for each in found
     ]
-    kinds = dict.fromkeys(each.kind for each in findings[:MOST_PIECES])
+    of_kind: dict[str, dict[object, dict[str, Any]]] = {}
+    for piece, each in zip(pieces, found, strict=True):
+        of_kind.setdefault(each.kind, {}).setdefault(piece["text"], piece)
     notes = [
-        {
-            "pieces": [piece for piece, each in zip(pieces, findings, strict=False) if each.kind == kind][:MOST_SHOWN],
-            "words": words.say(f"syntax.{kind}"),
-        }
-        for kind in kinds
+        {"pieces": list(its_pieces.values())[:MOST_SHOWN], "words": words.say(f"syntax.{kind}")}
+        for kind, its_pieces in of_kind.items()
     ]
     return {"notes": notes, "places": pieces}
 

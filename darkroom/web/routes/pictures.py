@@ -9,10 +9,10 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import FileResponse
 
-from darkroom.config import Settings
 from darkroom.history.library import Library, Order
 from darkroom.history.search import LONGEST_SEARCH
 from darkroom.web.again import can_be_finer
+from darkroom.web.models import Models
 from darkroom.web.picture_views import download_name, picture_view, tile_view
 from darkroom.web.routes.asking import RowId, WordsOf
 
@@ -23,7 +23,7 @@ Cursor = Annotated[int | None, Query(ge=1, le=2**63 - 1)]
 Words = Annotated[str, Query(max_length=LONGEST_SEARCH)]
 
 
-def picture_routes(settings: Settings, library: Library, words_of: WordsOf) -> APIRouter:
+def picture_routes(models: Models, library: Library, words_of: WordsOf) -> APIRouter:
     router = APIRouter()
 
     @router.get("/pictures/{picture}")
@@ -49,7 +49,7 @@ def picture_routes(settings: Settings, library: Library, words_of: WordsOf) -> A
         """With what stands beside it in the list that was asked for."""
         found = library.get(picture)
         beside = library.neighbours(picture, words=q, starred=starred, trash=trash)
-        view = picture_view(found, words_of(request), can_be_finer=can_be_finer(found.request, settings))
+        view = picture_view(found, words_of(request), can_be_finer=can_be_finer(found.request, models))
         return {**view, "newer": beside.newer, "older": beside.older}
 
     @router.get("/api/history")

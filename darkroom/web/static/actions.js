@@ -57,8 +57,9 @@ darkroom.actions = ({ view }) => {
     download.download = picture.name;
   }
 
-  darkroom.on("changed", ({ kind, id, tile }) => {
-    if (picture?.id === id && kind === "star") show({ ...picture, starred: tile.starred });
+  darkroom.on("changed", ({ kind, tiles }) => {
+    const tile = tiles.find(({ id }) => id === picture?.id);
+    if (tile && kind === "star") show({ ...picture, starred: tile.starred });
   });
 
   return { element, show, star: () => star.click(), trash: () => !picture?.in_trash && trash.click() };

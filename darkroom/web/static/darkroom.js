@@ -2,6 +2,11 @@
 // Text from anywhere is put in as text, never as HTML.
 window.darkroom = (() => {
   const prefix = "darkroom.";
+  // The page's own, said by the server. Gradio puts the browser's in its place, so it is put right again.
+  const language = document.documentElement.lang;
+  new MutationObserver(() => {
+    if (document.documentElement.lang !== language) document.documentElement.lang = language;
+  }).observe(document.documentElement, { attributeFilter: ["lang"] });
 
   const memory = {
     key: (name) => prefix + name,
@@ -40,6 +45,14 @@ window.darkroom = (() => {
     return template.replace(/\{(\w+)\}/g, (whole, name) => (name in values ? String(values[name]) : whole));
   }
 
+  const number = (count) => count.toLocaleString(language);
+
+  // Room on a disk, as people say it: "18 MB", "1.4 GB".
+  function room(bytes) {
+    const [unit, size] = bytes >= 1e9 ? ["GB", bytes / 1e9] : bytes >= 1e6 ? ["MB", bytes / 1e6] : ["KB", bytes / 1e3];
+    return `${number(Number(size.toFixed(size < 10 ? 1 : 0)))} ${unit}`;
+  }
+
   // An element with its properties and attributes. Text among the children stays text.
   function make(tag, properties = {}, ...children) {
     const element = document.createElement(tag);
@@ -76,5 +89,5 @@ window.darkroom = (() => {
     }
   }
 
-  return { memory, ask, fill, make, tell, on, home, say, languages };
+  return { language, memory, ask, fill, number, room, make, tell, on, home, say, languages };
 })();

@@ -2,7 +2,7 @@
 // Fields are Gradio's; a value goes in as if a person had typed it. Must not know: what any field is for.
 darkroom.form = (() => {
   const CHECK_AFTER = 250;
-  const { memory, ask, tell, on } = darkroom;
+  const { ask, language, memory, on, tell } = darkroom;
   let values = {};
   let restored = false;
   let timer = 0;
@@ -78,7 +78,6 @@ darkroom.form = (() => {
   async function check() {
     const mine = ++asked;
     try {
-      const language = document.documentElement.lang;
       const asking = read();
       const found = await ask(`/api/check?lang=${language}`, { method: "POST", body: JSON.stringify(asking) });
       if (mine === asked) tell("checked", { ...found, prompt: asking.prompt });

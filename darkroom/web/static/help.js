@@ -22,7 +22,9 @@ darkroom.help = (element, props) => {
 
   document.addEventListener("keydown", (event) => {
     if (event.defaultPrevented || event.isComposing || event.ctrlKey || event.metaKey || event.altKey) return;
-    if (event.key === "Escape" && !isBusy()) document.querySelector(".watch .stop:not([hidden], :disabled)")?.click();
+    // Nothing is stopped that cannot be seen.
+    const isWatching = document.documentElement.dataset.view !== "history";
+    if (event.key === "Escape" && isWatching && !isBusy()) document.querySelector(".watch .stop:not([hidden], :disabled)")?.click();
     if (isTyping(event.target) || isBusy()) return;
     if (event.key === "?") open();
     else if (event.key === "/") {

@@ -1,8 +1,7 @@
 // The history's own view: search, starred or in the trash, newest or oldest first, above the contact sheet.
 darkroom.history = (element) => {
-  const { ask, fill, icon, make, memory, on, say } = darkroom;
+  const { ask, fill, icon, language, make, memory, number, on, say } = darkroom;
   const words = darkroom.words.history;
-  const language = document.documentElement.lang;
   const PAGE = 80;
   const TYPING = 200;
   const find = (selector) => element.querySelector(selector);
@@ -42,13 +41,36 @@ darkroom.history = (element) => {
   find("h2").textContent = words.title;
   search.placeholder = words.search;
   search.setAttribute("aria-label", words.search);
-  find(".filters").append(star, sort, bin, read);
+  const select = make("button", { type: "button", className: "filter select", title: words.select_about }, icon("check"), make("span", {}, words.select));
+  select.addEventListener("click", () => selection.begin());
+  find(".filters").append(star, sort, bin, select, read);
 
   const list = () => ({ q: search.value.trim(), starred: starred || "", trash: trash || "" });
   const newestFirst = () => order === "newest";
 
+  const selection = darkroom.selection({
+    bar: find(".selecting"), surface: find(".sheet"), view: find(".history"), sheet: () => sheet, list, inTrash: () => trash,
+  });
+  const rubbish = darkroom.trash(find(".rubbish"), {
+    emptied() {
+      selection.leave();
+      restart();
+    },
+  });
+
+  // What a small button or a key asks for: of what is selected, if anything is.
+  function act(what, ids) {
+    const { pictures } = darkroom;
+    if (selection.is()) selection.run(what === "unstar" ? "star" : what);
+    else if (what === "star" || what === "unstar") pictures.star(ids, what === "star");
+    else pictures[what](ids);
+  }
+
   const sheet = darkroom.sheet(find(".sheet"), {
     label: words.sheet,
+    act,
+    picking: selection,
+    inTrash: () => trash,
     open: (id) => darkroom.view(id, { within: list() }),
     fetchPage(cursor) {
       const asked = { limit: PAGE, lang: language, order, ...list() };
@@ -66,9 +88,9 @@ darkroom.history = (element) => {
   function tell() {
     const empty = search.value.trim() ? words.none_found : trash ? words.trash_empty : starred ? words.none_starred : words.empty;
     say(nothing, total ? "" : empty);
-    say(find(".hint"), trash && total ? words.trash_hint : "");
-    const count = total === 1 ? words.one : fill(words.count, { count: total.toLocaleString(language) });
+    const count = total === 1 ? words.one : fill(words.count, { count: number(total) });
     find(".count").textContent = total ? count : "";
+    select.disabled = !total;
   }
 
   function restart() {
@@ -76,34 +98,46 @@ darkroom.history = (element) => {
     star.setAttribute("aria-pressed", String(starred));
     bin.setAttribute("aria-pressed", String(trash));
     element.querySelector(".history").classList.toggle("trashed", trash);
+    rubbish.show(trash);
     sheet.restart();
   }
 
   const belongs = (tile, inTrash) => inTrash === trash && (!starred || tile.starred) && !search.value.trim();
 
+  function change({ gone = [], come = [] }) {
+    const { went, came } = sheet.change({ gone, come, newestFirst: newestFirst() });
+    total += came - went;
+    tell();
+    // Of what lies beyond the pages that were fetched only the server knows whether it is part of the list.
+    if (went + came < gone.length + come.length && !sheet.isWhole()) recount();
+  }
+
+  async function recount() {
+    try {
+      const query = new URLSearchParams(Object.entries({ limit: 1, ...list() }).filter(([, value]) => value !== ""));
+      total = (await ask(`/api/history?${query}`)).total;
+      if (total && !sheet.all().length) restart();
+      else tell();
+    } catch {
+      // The next look at the list says it.
+    }
+  }
+
   on("picture", async ({ id }) => {
     if (!begun) return;
     const picture = await darkroom.pictures.get(id);
-    if (belongs(picture, picture.in_trash) && !sheet.has(id)) {
-      total += 1;
-      sheet.add(picture, newestFirst());
-      tell();
-    }
+    if (belongs(picture, picture.in_trash)) change({ come: [picture] });
   });
-  on("changed", ({ kind, id, tile }) => {
+  on("changed", ({ kind, tiles }) => {
     if (!begun) return;
-    const here = sheet.has(id);
     if (kind === "star") {
-      sheet.star(id, tile.starred);
-      if (!starred || here === tile.starred) return;
+      for (const { id, starred: has } of tiles) sheet.star(id, has);
+      if (!starred) return;
     }
-    const stays = kind !== "purge" && belongs(tile, kind === "trash" || (kind === "star" && trash));
-    if (here && !stays && sheet.remove(id)) total -= 1;
-    if (!here && stays) {
-      total += 1;
-      sheet.add(tile, newestFirst());
-    }
-    tell();
+    if (kind === "restore" && !trash && search.value.trim()) return restart(); // the server knows whether they fit
+    const stays = (tile) => kind !== "purge" && belongs(tile, kind === "trash" || (kind === "star" && trash));
+    change({ gone: tiles.filter((tile) => !stays(tile)).map(({ id }) => id), come: tiles.filter(stays) });
+    if (trash) rubbish.show(true);
   });
   on("view", ({ name }) => {
     if (name !== "history") return;

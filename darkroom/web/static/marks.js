@@ -2,7 +2,6 @@
 // through which what is not read looks pale. It takes no clicks, and screen readers pass over it.
 darkroom.marks = (() => {
   const { make, on } = darkroom;
-  const SAME = ["font", "letterSpacing", "lineHeight", "padding", "textAlign", "direction", "tabSize", "wordSpacing"];
   const LONGEST = 20000; // beyond this nothing can be read anyway
   const glass = make("div", { className: "glass", "aria-hidden": "true" });
   let found = { unread: null, notes: [] };
@@ -17,11 +16,9 @@ darkroom.marks = (() => {
       field.addEventListener("scroll", follow, { passive: true });
       new ResizeObserver(draw).observe(field);
     }
-    const style = getComputedStyle(field);
-    for (const name of SAME) glass.style[name] = style[name];
+    darkroom.caret.wear(glass, field);
     glass.style.left = `${field.offsetLeft + field.clientLeft}px`;
     glass.style.top = `${field.offsetTop + field.clientTop}px`;
-    glass.style.width = `${field.clientWidth}px`;
     glass.style.height = `${field.clientHeight}px`;
     // Places are of the text that was checked; while someone types on, only what stands before the change still holds.
     const text = field.value.length > LONGEST ? "" : field.value;

@@ -1,7 +1,7 @@
 // Asking for pictures: the button, Ctrl+Enter, and what is said when they are not started.
 // Tells "asked" at once, then "ordered" with {jobs, seed}, or "refused". Must not know: how pictures are watched.
 darkroom.order = (() => {
-  const { ask, tell } = darkroom;
+  const { ask, language, tell } = darkroom;
   let asking = false;
 
   async function order(changes = {}) {
@@ -11,7 +11,6 @@ darkroom.order = (() => {
     tell("asked", values);
     mark(true);
     try {
-      const language = document.documentElement.lang;
       const jobs = await ask(`/api/jobs?lang=${language}`, { method: "POST", body: JSON.stringify(values) });
       refuse("", []);
       darkroom.memory.write("seed", jobs.seed);

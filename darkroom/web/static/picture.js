@@ -1,50 +1,88 @@
 // What a person can do with one finished picture, wherever it is shown. Whoever shows pictures listens to "changed".
 darkroom.pictures = (() => {
-  const { ask, tell } = darkroom;
-  const offered = new Map(); // the messages that offer to undo, by picture
-  const language = () => document.documentElement.lang;
+  const { ask, fill, language, number, tell } = darkroom;
+  const MANY = 60000; // milliseconds for many pictures at once
+  const LONGEST_LIST = 14000; // of an address
+  let offered = []; // the messages that offer to undo
   const words = () => darkroom.words.picture;
   const failed = (problem) => darkroom.toast(problem.words || words().failed);
 
   function get(id, list = {}) {
-    const query = new URLSearchParams({ lang: language(), ...list });
+    const query = new URLSearchParams({ lang: language, ...list });
     return ask(`/api/pictures/${id}?${query}`);
   }
 
-  // `kind` is what happened: star, trash, restore or purge. Whether it worked.
-  async function change(kind, id, method, path = "") {
+  const ONE = {
+    star: ["PUT", "/star"], unstar: ["DELETE", "/star"], trash: ["DELETE", ""], restore: ["POST", "/restore"], purge: ["POST", "/purge"],
+  };
+
+  // Tells "changed" with what happened (star, trash, restore or purge) and the pictures as they are now, with no more than
+  // their numbers if they are gone. How many those are.
+  async function change(what, ids) {
     try {
-      const tile = await ask(`/api/pictures/${id}${path}?lang=${language()}`, { method });
-      tell("changed", { kind, id, tile });
-      return true;
+      const tiles = ids.length === 1 ? [await changeOne(what, ids[0])] : await changeAll(what, ids);
+      if (!tiles.length) darkroom.toast(words().gone);
+      tell("changed", { kind: what === "unstar" ? "star" : what, tiles });
+      return tiles.length;
     } catch (problem) {
       failed(problem);
-      return false;
+      return 0;
     }
   }
 
-  const star = (id, starred) => change("star", id, starred ? "PUT" : "DELETE", "/star");
+  async function changeOne(what, id) {
+    const [method, path] = ONE[what];
+    return (await ask(`/api/pictures/${id}${path}?lang=${language}`, { method })) ?? { id };
+  }
+
+  async function changeAll(what, ids) {
+    const options = { method: "POST", body: JSON.stringify({ ids }), signal: AbortSignal.timeout(MANY) };
+    return (await ask(`/api/selection/${what}?lang=${language}`, options)).pictures;
+  }
+
+  // A sentence about one picture, or about several: `trashed` and `trashed_many`.
+  const said = (name, count) => (count === 1 ? words()[name] : fill(words()[`${name}_many`], { count: number(count) }));
+
+  function offer(text, ids, undo) {
+    const open = { ids: new Set(ids), away: darkroom.toast(text, { label: words().undo, action: undo }) };
+    offered.push(open);
+  }
+
+  // One, or several of which none has it so far. Only several are worth a word.
+  async function star(id, starred) {
+    const ids = [id].flat();
+    const count = await change(starred ? "star" : "unstar", ids);
+    if (count < 2) return;
+    const text = fill(starred ? words().starred_many : words().unstarred_many, { count: number(count) });
+    darkroom.toast(text, { label: words().undo, action: () => change(starred ? "unstar" : "star", ids) });
+  }
 
   async function trash(id) {
-    if (await change("trash", id, "DELETE")) {
-      const undo = () => change("restore", id, "POST", "/restore");
-      offered.set(id, darkroom.toast(words().trashed, { label: words().undo, action: undo }));
-    }
+    const ids = [id].flat();
+    const count = await change("trash", ids);
+    if (count) offer(said("trashed", count), ids, () => change("restore", ids));
+    return count > 0;
   }
 
   async function restore(id) {
-    if (await change("restore", id, "POST", "/restore")) darkroom.toast(words().restored);
+    const count = await change("restore", [id].flat());
+    if (count) darkroom.toast(said("restored", count));
+    return count > 0;
   }
 
   async function purge(id) {
-    if (!(await darkroom.sure(words().purge_sure, words().purge, words().keep))) return;
-    if (await change("purge", id, "POST", "/purge")) darkroom.toast(words().purged);
+    const ids = [id].flat();
+    const keep = ids.length === 1 ? words().keep : words().keep_many;
+    if (!(await darkroom.sure(said("purge_sure", ids.length), words().purge, keep))) return false;
+    const count = await change("purge", ids);
+    if (count) darkroom.toast(said("purged", count));
+    return count > 0;
   }
 
   // `how` is same, seed or finer. `stay`: the person is looking at pictures, and asks for the tray if they want to.
   async function again(id, how, { stay = false } = {}) {
     try {
-      const job = await ask(`/api/pictures/${id}/again?how=${how}&lang=${language()}`, { method: "POST" });
+      const job = await ask(`/api/pictures/${id}/again?how=${how}&lang=${language}`, { method: "POST" });
       darkroom.memory.write("seed", job.seed);
       darkroom.queue.add([job.id]);
       if (stay) darkroom.toast(words().queued, { label: darkroom.words.watch.follow, action: () => tell("live") });
@@ -86,13 +124,30 @@ darkroom.pictures = (() => {
     darkroom.toast(said);
   }
 
-  darkroom.on("changed", ({ kind, id }) => {
+  // The stored files, several as one .zip: 3, 4, 5, 9 is asked for as "3-5,9".
+  function download(ids) {
+    const spans = [];
+    for (const id of [...ids].sort((a, b) => a - b)) {
+      if (spans.at(-1)?.[1] === id - 1) spans.at(-1)[1] = id;
+      else spans.push([id, id]);
+    }
+    const list = spans.map(([first, last]) => (first === last ? first : `${first}-${last}`)).join(",");
+    const href = ids.length === 1 ? `/pictures/${list}` : `/pictures.zip?ids=${list}`;
+    if (list.length > LONGEST_LIST) darkroom.toast(words().too_many);
+    else darkroom.make("a", { href, download: "" }).click();
+  }
+
+  // Nothing is offered to be undone that has been undone, or cannot be any more.
+  darkroom.on("changed", ({ kind, tiles }) => {
     if (kind !== "restore" && kind !== "purge") return;
-    offered.get(id)?.();
-    offered.delete(id);
+    offered = offered.filter(({ ids, away }) => {
+      for (const { id } of tiles) ids.delete(id);
+      if (!ids.size) away();
+      return ids.size;
+    });
   });
 
   const link = (id) => new URL(`/?picture=${id}`, location.href).href;
 
-  return { get, star, trash, restore, purge, again, copy, copyText, link };
+  return { get, star, trash, restore, purge, again, copy, copyText, download, link };
 })();

@@ -8,6 +8,13 @@ darkroom.promptTools = (element, props) => {
   find(".tokens").title = words.tokens_about;
   find(".unread button").textContent = words.show;
 
+  // Whoever comes to write can write at once, where that brings up no keyboard over half of the page. (Gradio's own
+  // autofocus takes the focus again with each change of the prompt, away from whoever has gone on to another field.)
+  window.addEventListener("darkroom:restored", () => {
+    const isFree = document.activeElement === document.body && document.documentElement.dataset.view === "create";
+    if (isFree && matchMedia("(hover: hover)").matches) form.input("prompt")?.focus({ preventScroll: true });
+  }, { once: true });
+
   // The words meant, selected where they stand.
   function point(start, end) {
     const field = form.input("prompt");

@@ -8,7 +8,7 @@ darkroom.queue = (() => {
   const RAREST = 5000;
   const FIRST_RETRY = 500;
   const ENDED = new Set(["done", "failed", "cancelled"]);
-  const { memory, ask } = darkroom;
+  const { ask, language, memory } = darkroom;
 
   const followers = [];
   // Jobs whose end this browser has not seen. Kept, so that what ended during a reload is still told.
@@ -19,7 +19,6 @@ darkroom.queue = (() => {
   let failures = 0;
   let count = 0;
 
-  const language = () => document.documentElement.lang;
 
   function keep() {
     const now = [...open].slice(-100);
@@ -41,7 +40,7 @@ darkroom.queue = (() => {
     again = false;
     clearTimeout(timer);
     try {
-      const { jobs, ids } = await ask(`/api/jobs?lang=${language()}`);
+      const { jobs, ids } = await ask(`/api/jobs?lang=${language}`);
       const ended = await endings(ids);
       failures = 0;
       count = ids.length;
@@ -62,7 +61,7 @@ darkroom.queue = (() => {
     const ended = [];
     for (const id of [...open].filter((one) => !ids.includes(one))) {
       try {
-        const job = await ask(`/api/jobs/${id}?lang=${language()}`);
+        const job = await ask(`/api/jobs/${id}?lang=${language}`);
         if (!ENDED.has(job.state)) continue;
         ended.push(job);
       } catch (problem) {

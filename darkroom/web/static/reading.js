@@ -1,8 +1,7 @@
 // A picture file dropped on the page, or chosen: what it says of its making, shown before anything is filled in.
 darkroom.readingOf = () => {
-  const { ask, fill, make } = darkroom;
+  const { ask, fill, language, make } = darkroom;
   const words = darkroom.words.reuse;
-  const language = document.documentElement.lang;
   const PATIENCE = 60000;
   const home = darkroom.home();
   const veil = make("div", { className: "drop-veil", hidden: true },

@@ -1,8 +1,9 @@
-// Earlier prompts: a sheet to search and pick from, and the arrow keys at the beginning of the prompt.
+// Earlier prompts: a sheet to search and pick from, and the arrow keys in the first and last line of the prompt.
 darkroom.recall = (element, props) => {
-  const { form, ask, make, say } = darkroom;
+  const { form, ask, make, on, say } = darkroom;
   const { words } = props;
   const TYPING = 200;
+  const MOST_TYPED = 20;
   const sheet = element.querySelector("[popover]");
   const search = sheet.querySelector("input");
   const list = sheet.querySelector("ul");
@@ -23,7 +24,7 @@ darkroom.recall = (element, props) => {
     }
     list.replaceChildren(
       ...prompts.map((prompt) => {
-        const button = make("button", { type: "button" }, prompt);
+        const button = make("button", { type: "button" }, make("span", {}, prompt));
         button.addEventListener("click", () => {
           sheet.hidePopover();
           form.write("prompt", prompt);
@@ -52,40 +53,72 @@ darkroom.recall = (element, props) => {
     stops[Math.min(Math.max(stops.indexOf(document.activeElement) + by, 0), stops.length - 1)].focus();
   });
 
-  // Like a terminal: up is older, down is newer, and after the newest comes what was being written.
-  let place = -1;
-  let found = [];
-  let draft = "";
+  // Like a terminal: up is older, down is newer, and after the newest comes what was being written. Whatever was typed
+  // over an older prompt stays in its place, and is still found after another prompt was sent.
+  let lines = []; // {was, text}: what is being written, then ever older prompts
+  let place = 0; // 0 while nobody leafs through them
+  let put = null; // the prompt as the last turn left it
+  let busy = false;
+  let typed = []; // what was written and neither sent nor thrown away by hand
 
-  async function turn(by) {
-    if (place < 0) {
-      draft = form.input("prompt").value;
-      try {
-        found = (await earlier()).filter((prompt) => prompt !== draft);
-      } catch {
-        return;
-      }
-    }
-    const next = Math.min(place + by, found.length - 1);
-    if (next === place) return;
-    place = next;
-    form.write("prompt", place < 0 ? draft : found[place]);
-    const field = form.input("prompt");
-    field.setSelectionRange(0, 0);
-    field.scrollTop = 0;
+  const field = () => form.input("prompt");
+
+  async function begin() {
+    stow(lines.slice(1));
+    const known = await earlier();
+    const text = field().value;
+    const older = [...typed.filter((each) => !known.includes(each)), ...known].filter((each) => each !== text);
+    lines = [text, ...older].map((each) => ({ was: each, text: each }));
   }
 
-  document.addEventListener("keydown", (event) => {
-    const field = form.input("prompt");
-    if (event.target !== field || event.isComposing || event.altKey || event.ctrlKey || event.metaKey || event.shiftKey) return;
-    if (place >= 0 && field.value !== found[place]) place = -1;
-    const isAtStart = field.selectionStart === 0 && field.selectionEnd === 0;
-    if (event.key === "ArrowUp" && isAtStart) {
-      event.preventDefault();
-      turn(1);
-    } else if (event.key === "ArrowDown" && isAtStart && place >= 0) {
-      event.preventDefault();
-      turn(-1);
+  async function turn(by) {
+    if (busy) return;
+    busy = true;
+    try {
+      if (!place) await begin();
+      lines[place].text = field().value;
+      const next = Math.min(Math.max(place + by, 0), lines.length - 1);
+      if (next === place) return;
+      place = next;
+      put = lines[place].text;
+      form.write("prompt", put);
+      field().setSelectionRange(0, 0);
+      field().scrollTop = 0;
+    } catch {
+      // Nobody answers; the prompt stays as it is.
+    } finally {
+      busy = false;
     }
+  }
+
+  // Prompts that were changed while leafing, for the next time.
+  function stow(changed) {
+    const texts = changed.filter(({ was, text }) => was !== text && text.trim()).map(({ text }) => text);
+    typed = [...new Set([...texts, ...typed])].slice(0, MOST_TYPED);
+  }
+
+  // The prompt is about to be replaced, or was sent: what else was written is kept.
+  function end(sent) {
+    const drafts = place ? [{ was: null, text: lines[0].text }, ...lines.slice(1)] : lines.slice(1);
+    if (sent === undefined) drafts.unshift({ was: null, text: field()?.value ?? "" });
+    stow(drafts.filter(({ text }) => text !== sent));
+    lines = [];
+    place = 0;
+  }
+
+  on("asked", ({ prompt }) => end(prompt));
+  on("reused", () => end());
+
+  document.addEventListener("keydown", (event) => {
+    const by = { ArrowUp: 1, ArrowDown: -1 }[event.key];
+    if (!by || event.target !== field() || event.isComposing) return;
+    if (event.altKey || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    const { selectionStart: start, selectionEnd: finish, value } = field();
+    // Right after a turn the next one needs no way through the lines.
+    const untouched = place > 0 && value === put && start === 0 && finish === 0;
+    const { first, last } = darkroom.caret.line(field());
+    if (!untouched && !(by > 0 ? first : place > 0 && last)) return;
+    event.preventDefault();
+    turn(by);
   });
 };

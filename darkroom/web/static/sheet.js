@@ -1,7 +1,9 @@
 // A contact sheet of any length. Every row but those near the window exists only as numbers, so ten thousand pictures need
 // little memory; a page of them is fetched when the end comes near. Must not know: which pictures these are.
-darkroom.sheet = (element, { fetchPage, open, label, told, failed }) => {
-  const { make, icon } = darkroom;
+// `act(what, ids)` is called for a small button or key. `picking` answers for what is selected: is(), has(id), and press(place,
+// event), which is true when the press was for it.
+darkroom.sheet = (element, { fetchPage, open, act, picking, inTrash, label, told, failed }) => {
+  const { make } = darkroom;
   const GAP = 8;
   const AHEAD = 900; // pixels above and below the window in which rows stay
   const RETRY = 3000;
@@ -89,20 +91,17 @@ darkroom.sheet = (element, { fetchPage, open, label, told, failed }) => {
   function rowOf({ top, height, from, to }) {
     const row = make("div", { className: "row" });
     row.style.cssText = `top:${top}px;height:${height}px;gap:${gap()}px`;
-    for (let place = from; place < to; place += 1) row.append(tileOf(place, height));
+    for (let place = from; place < to; place += 1) row.append(cellOf(place, height));
     return row;
   }
 
-  function tileOf(place, height) {
-    const { id, thumbnail, ratio, title, starred } = tiles[place];
-    const image = make("img", { alt: "", decoding: "async", src: thumbnail });
-    const tile = make("button", { type: "button", className: "tile", title, tabIndex: place === current ? 0 : -1 }, image, icon("star"));
-    tile.setAttribute("aria-label", title);
-    tile.dataset.id = id;
-    tile.dataset.place = place;
-    tile.style.width = `${ratio * height}px`;
-    tile.classList.toggle("starred", starred);
-    return tile;
+  function cellOf(place, height) {
+    const cell = darkroom.tile.build(tiles[place]);
+    cell.dataset.place = place;
+    cell.style.width = `${tiles[place].ratio * height}px`;
+    if (place === current) cell.firstElementChild.tabIndex = 0;
+    darkroom.tile.pick(cell, picking.is() ? picking.has(tiles[place].id) : null);
+    return cell;
   }
 
   const small = ({ id, thumbnail, width: across, height, title, starred }) => ({ id, thumbnail, ratio: across / height, title, starred });
@@ -146,41 +145,54 @@ darkroom.sheet = (element, { fetchPage, open, label, told, failed }) => {
     return found < 0 ? tiles.length : found;
   }
 
-  function add(picture, newestFirst) {
-    const place = placeOf(picture.id, newestFirst);
-    if (tiles[place]?.id === picture.id || (place === tiles.length && !ended)) return false;
-    tiles.splice(place, 0, small(picture));
-    arrange();
-    return true;
-  }
-
-  function remove(id) {
-    const place = tiles.findIndex((tile) => tile.id === id);
-    if (place < 0) return false;
+  // Some pictures go, some come; both at once, so that the sheet is laid out once. How many it were.
+  function change({ gone = [], come = [], newestFirst = true }) {
+    const leaving = new Set(gone);
+    const held = tiles[current]?.id;
     const focused = element.contains(document.activeElement);
-    tiles.splice(place, 1);
-    current = Math.min(place, tiles.length - 1);
+    const first = tiles.findIndex((tile) => leaving.has(tile.id));
+    const before = tiles.length;
+    if (first >= 0) tiles = tiles.filter((tile) => !leaving.has(tile.id));
+    const went = before - tiles.length;
+    for (const picture of come) {
+      const place = placeOf(picture.id, newestFirst);
+      if (tiles[place]?.id === picture.id || (place === tiles.length && !ended)) continue;
+      tiles.splice(place, 0, small(picture));
+    }
+    const came = tiles.length - before + went;
+    if (!went && !came) return { went, came };
+    const place = tiles.findIndex((tile) => tile.id === held);
+    current = place >= 0 ? place : Math.max(0, Math.min(first, tiles.length - 1));
     arrange();
-    if (focused) focus(current);
-    return true;
+    if (focused) focus(current, { scroll: place < 0 });
+    return { went, came };
   }
 
   function star(id, starred) {
     const found = tiles.find((tile) => tile.id === id);
     if (found) found.starred = starred;
-    element.querySelector(`[data-id="${id}"]`)?.classList.toggle("starred", starred);
+    const cell = element.querySelector(`[data-id="${id}"]`)?.parentElement;
+    if (cell) darkroom.tile.star(cell, starred);
   }
 
-  function focus(place) {
+  // After another choice of pictures.
+  function repaint() {
+    element.classList.toggle("picking", picking.is());
+    for (const cell of element.querySelectorAll(".cell")) {
+      darkroom.tile.pick(cell, picking.is() ? picking.has(tiles[cell.dataset.place].id) : null);
+    }
+  }
+
+  function focus(place, { scroll = true } = {}) {
     const number = rows.findIndex((row) => place >= row.from && place < row.to);
     if (number < 0) return;
-    element.querySelector('[tabindex="0"]')?.setAttribute("tabindex", "-1");
+    element.querySelector('.tile[tabindex="0"]')?.setAttribute("tabindex", "-1");
     current = place;
     if (!shown.has(number)) insert(number, rowOf(rows[number]));
-    const tile = element.querySelector(`[data-place="${place}"]`);
+    const tile = element.querySelector(`[data-place="${place}"] > .tile`);
     tile.tabIndex = 0;
     tile.focus({ preventScroll: true });
-    tile.scrollIntoView({ block: "nearest" });
+    if (scroll) tile.scrollIntoView({ block: "nearest" });
   }
 
   // The tile above or below whose middle is nearest.
@@ -198,24 +210,43 @@ darkroom.sheet = (element, { fetchPage, open, label, told, failed }) => {
     return best;
   }
 
+  const placeAt = (event) => Number(event.target.closest?.(".cell")?.dataset.place ?? -1);
+
   element.addEventListener("click", (event) => {
-    const tile = event.target.closest(".tile");
-    if (!tile) return;
-    focus(Number(tile.dataset.place));
-    open(Number(tile.dataset.id));
+    const place = placeAt(event);
+    if (place < 0) return;
+    const what = event.target.closest(".on-tile")?.dataset.act;
+    const { id, starred } = tiles[place];
+    if (what && what !== "pick") return act(what === "star" && starred ? "unstar" : what, [id]);
+    focus(place);
+    if (!picking.press(place, event)) open(id);
+  });
+  for (const kind of ["pointerover", "focusin"]) {
+    element.addEventListener(kind, (event) => {
+      const place = placeAt(event);
+      if (place >= 0) darkroom.tile.equip(event.target.closest(".cell"), tiles[place], { inTrash: inTrash() });
+    });
+  }
+  // Tab leads from a tile to its own small buttons, and to no others.
+  element.addEventListener("focusin", (event) => {
+    for (const button of element.querySelectorAll('.on-tile[tabindex="0"]')) button.tabIndex = -1;
+    for (const button of event.target.closest(".cell").querySelectorAll(".on-tile")) button.tabIndex = 0;
   });
   element.addEventListener("keydown", (event) => {
-    const tile = event.target.closest(".tile");
-    if (!tile || event.ctrlKey || event.metaKey || event.altKey) return;
-    const place = Number(tile.dataset.place);
-    const id = Number(tile.dataset.id);
+    const place = placeAt(event);
+    if (place < 0 || event.ctrlKey || event.metaKey || event.altKey) return;
+    const { id, starred } = tiles[place];
+    const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
     const to = {
       ArrowRight: place + 1, ArrowLeft: place - 1, ArrowDown: beside(place, 1), ArrowUp: beside(place, -1),
       Home: 0, End: tiles.length - 1,
-    }[event.key];
-    if (to !== undefined) focus(Math.max(0, Math.min(to, tiles.length - 1)));
-    else if (event.key === "Delete") darkroom.pictures.trash(id);
-    else if (event.key === "s") darkroom.pictures.star(id, !tiles[place].starred);
+    }[key];
+    if (to !== undefined) {
+      focus(Math.max(0, Math.min(to, tiles.length - 1)));
+      if (event.shiftKey && to !== place) picking.press(current, event);
+    } else if (key === "Delete") act(inTrash() ? "purge" : "trash", [id]);
+    else if (key === "s" && !inTrash()) act(starred ? "unstar" : "star", [id]);
+    else if (key === "x") picking.press(place, event);
     else return;
     event.preventDefault();
   });
@@ -226,9 +257,10 @@ darkroom.sheet = (element, { fetchPage, open, label, told, failed }) => {
   new ResizeObserver(() => element.clientWidth && element.clientWidth !== width && arrange()).observe(element);
 
   return {
-    restart, add, remove, star, draw: soon,
+    restart, change, star, repaint, draw: soon,
     has: (id) => tiles.some((tile) => tile.id === id),
-    size: () => tiles.length,
+    all: () => tiles,
+    isWhole: () => ended,
     focusOn: (id) => focus(tiles.findIndex((tile) => tile.id === id)),
   };
 };

@@ -1,9 +1,8 @@
 // The film strip below the tray: what is being made, each with its progress, then the pictures made last. Choosing one of
 // them lays it into the tray; choosing one being made goes back to watching.
 darkroom.strip = (element) => {
-  const { ask, fill, make, icon, on, tell } = darkroom;
+  const { ask, fill, icon, language, make, on, tell } = darkroom;
   const words = darkroom.words.strip;
-  const language = document.documentElement.lang;
   const PAGE = 30;
   const MOST = 150; // whoever wants to go further back goes to the history
   const strip = element.querySelector(".strip");
@@ -151,18 +150,22 @@ darkroom.strip = (element) => {
     chosen = id;
     ready();
   });
-  on("changed", ({ kind, id, tile }) => {
-    const found = film.querySelector(`[data-id="${id}"]`);
-    if (kind === "star") found?.classList.toggle("starred", tile.starred);
-    else if (kind === "restore") add(tile);
-    else if (found) {
-      const beside = found.nextElementSibling ?? found.previousElementSibling;
-      const focused = found === document.activeElement;
-      found.remove();
-      ready();
-      if (focused) beside?.focus();
+  on("changed", ({ kind, tiles: changed }) => {
+    for (const tile of changed) {
+      const found = film.querySelector(`[data-id="${tile.id}"]`);
+      if (kind === "star") found?.classList.toggle("starred", tile.starred);
+      else if (kind === "restore") add(tile);
+      else if (found) drop(found);
     }
   });
+
+  function drop(tile) {
+    const beside = tile.nextElementSibling ?? tile.previousElementSibling;
+    const focused = tile === document.activeElement;
+    tile.remove();
+    ready();
+    if (focused) beside?.focus();
+  }
 
   load(true);
 };

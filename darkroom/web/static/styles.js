@@ -1,14 +1,13 @@
 // Styles: a sheet to pick from, which puts a style's words into the prompt as text; and a person's own styles.
 darkroom.styles = (element, props) => {
-  const { form, ask, fill, make, say } = darkroom;
+  const { ask, fill, form, language, make, say } = darkroom;
   const { words } = props;
   const sheet = element.querySelector("[popover]");
   const find = (selector) => sheet.querySelector(selector);
   const editor = find(".edit");
   const search = find("input[type=search]");
-  const language = () => document.documentElement.lang;
   const send = (path, body) =>
-    ask(`/api/styles${path}?lang=${language()}`, { method: "POST", body: body instanceof Blob ? body : JSON.stringify(body) });
+    ask(`/api/styles${path}?lang=${language}`, { method: "POST", body: body instanceof Blob ? body : JSON.stringify(body) });
 
   let styles = [];
   let managing = false;
@@ -26,7 +25,7 @@ darkroom.styles = (element, props) => {
 
   async function load() {
     try {
-      ({ styles } = await ask(`/api/styles?lang=${language()}`));
+      ({ styles } = await ask(`/api/styles?lang=${language}`));
       show();
     } catch (problem) {
       tell([problem.words]);

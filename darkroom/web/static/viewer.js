@@ -1,9 +1,8 @@
 // One picture held up to the light: as large as the window, with everything that made it beside it. The list it is turned
 // in, {q, starred, trash}, is asked of the server, so it works from the sheet, the strip, the tray or a link alike.
 darkroom.viewer = (element) => {
-  const { make, icon, pictures } = darkroom;
+  const { icon, language, make, pictures } = darkroom;
   const words = darkroom.words.viewer;
-  const language = document.documentElement.lang;
   const find = (selector) => element.querySelector(selector);
   const dialog = find("dialog");
   const stage = find(".stage");
@@ -146,9 +145,10 @@ darkroom.viewer = (element) => {
     darkroom.tell("viewer-closed", { id: picture?.id });
   });
 
-  darkroom.on("changed", ({ kind, id, tile }) => {
+  darkroom.on("changed", ({ kind, tiles }) => {
     seen.clear();
-    if (picture?.id !== id) return;
+    const tile = tiles.find(({ id }) => id === picture?.id);
+    if (!tile) return;
     if (kind === "star") picture = { ...picture, starred: tile.starred };
     else if (dialog.open) leave();
   });

@@ -210,11 +210,12 @@ darkroom.watch = (element) => {
     job = null; // begin anew: the preview comes with the next look
     darkroom.queue.look();
   });
-  on("changed", ({ kind, id, tile }) => {
-    if (kind === "restore" && (id === removed || !picture)) showPicture(id).catch(() => {});
-    if (picture?.id !== id) return;
-    if (kind === "star") picture.starred = tile.starred;
-    if (kind === "trash") leave(id);
+  on("changed", ({ kind, tiles }) => {
+    const back = tiles.find(({ id }) => id === removed) ?? (picture ? null : tiles[0]);
+    if (kind === "restore" && back) showPicture(back.id).catch(() => {});
+    const tile = tiles.find(({ id }) => id === picture?.id);
+    if (tile && kind === "star") picture.starred = tile.starred;
+    if (tile && kind === "trash") leave(tile.id);
   });
 
   // The picture shown was thrown away: the next one takes its place, until it is brought back.

@@ -3,18 +3,19 @@
 Labels, limits and defaults come from words, request and catalogue. Must not know: what happens to the values.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
 
-from darkroom.catalog import MODELS, ModelEntry, Preset
 from darkroom.prompts.batch import MOST_PICTURES
 from darkroom.request import GenerationRequest
 from darkroom.web.form import COUNT, starting_values, values_of
+from darkroom.web.models import Models
 from darkroom.web.ui.figure import build_figure
 from darkroom.web.ui.fold import folded
+from darkroom.web.ui.models import build_model
 from darkroom.web.ui.presets import build_presets
 from darkroom.web.ui.prompt import build_prompt
 from darkroom.web.ui.seed import build_seed
@@ -47,9 +48,9 @@ class Form:
         return [values.get(field, gr.skip()) for field in self.fields]
 
 
-def build_form(words: Words, model: ModelEntry, presets: Mapping[str, Sequence[Preset]]) -> Form:
-    """`presets` by model."""
-    start: dict[str, Any] = starting_values(model, presets[model.name])
+def build_form(words: Words, models: Models) -> Form:
+    """Where there is a choice of models it stands before all that depends on it, else among the rest."""
+    start: dict[str, Any] = starting_values(models.first, models.presets[models.first.name])
     parts: dict[str, Any] = {"prompt": build_prompt(words)}
     message = gr.HTML(
         html_template=MESSAGE,
@@ -59,7 +60,9 @@ def build_form(words: Words, model: ModelEntry, presets: Mapping[str, Sequence[P
         words=words.group("form"),
     )
     parts[COUNT] = _order(words)
-    build_presets(words, presets)
+    if len(models.entries) > 1:
+        parts["model"] = build_model(words, models)
+    build_presets(words, models.presets)
     with gr.Row(elem_id="figures", elem_classes="pair"):
         parts["steps"] = build_figure(
             words, "steps", value=start["steps"], step=1, reach=STEPS_REACH, about="form.steps_info"
@@ -67,9 +70,9 @@ def build_form(words: Words, model: ModelEntry, presets: Mapping[str, Sequence[P
         parts["guidance"] = build_figure(
             words, "guidance", value=start["guidance"], step=0.1, reach=GUIDANCE_REACH, about="form.guidance_info"
         )
-    parts |= build_size(words, MODELS, start)
+    parts |= build_size(words, models.entries, start)
     parts["seed"] = build_seed(words)
-    parts |= _advanced(words, model, start)
+    parts |= _advanced(words, models, start)
     return Form(fields=tuple(parts), inputs=list(parts.values()), message=message)
 
 
@@ -87,7 +90,7 @@ def _order(words: Words) -> gr.Number:
         )
 
 
-def _advanced(words: Words, model: ModelEntry, start: Mapping[str, Any]) -> dict[str, Any]:
+def _advanced(words: Words, models: Models, start: Mapping[str, Any]) -> dict[str, Any]:
     parts: dict[str, Any] = {}
     with folded(words.say("form.advanced"), "advanced"):
         parts["cfg_scale"] = build_figure(
@@ -108,17 +111,8 @@ def _advanced(words: Words, model: ModelEntry, start: Mapping[str, Any]) -> dict
             apply_default_css=False,
             about=words.say("form.negative_info"),
         )
-        parts["model"] = gr.Dropdown(
-            choices=[(entry.title, entry.name) for entry in MODELS],
-            value=start["model"],
-            label=words.say("fields.model"),
-            info=words.say("form.model_info", licence=model.licence),
-            filterable=False,
-            visible=len(MODELS) > 1,
-            elem_id="model",
-        )
-        if len(MODELS) == 1:
-            _hint(words.say("form.only_model", title=model.title, licence=model.licence))
+        if len(models.entries) == 1:
+            parts["model"] = build_model(words, models)
     return parts
 
 

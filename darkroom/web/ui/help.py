@@ -15,7 +15,7 @@ SKELETON = """
 SHORTCUTS = (
     (("Ctrl", "Enter"), "generate"),
     (("Esc",), "escape"),
-    (("↑",), "recall"),
+    (("↑", "↓"), "recall"),
     (("/",), "search"),
     (("?",), "help"),
     (("←", "→"), "turn"),
@@ -23,6 +23,7 @@ SHORTCUTS = (
     (("F",), "full_screen"),
     (("S",), "star"),
     (("Del",), "trash"),
+    (("X",), "select"),
 )
 
 

@@ -7,11 +7,14 @@ from darkroom.history.search import LONGEST_SEARCH
 SKELETON = f"""
 <section class="history">
   <div class="toolbar">
-    <h2></h2><span class="count" role="status"></span>
-    <input type="search" autocomplete="off" spellcheck="false" maxlength="{LONGEST_SEARCH}">
-    <div class="filters"></div>
+    <h2></h2>
+    <div class="looking">
+      <input type="search" autocomplete="off" spellcheck="false" maxlength="{LONGEST_SEARCH}">
+      <div class="filters"></div><span class="count" role="status"></span>
+    </div>
+    <div class="selecting" role="group"></div>
   </div>
-  <p class="hint" hidden></p>
+  <div class="rubbish" hidden></div>
   <div class="sheet"></div>
   <p class="nothing" role="status" hidden></p>
 </section>

@@ -1,13 +1,12 @@
 """The whole page in one language: its parts, and what happens between them. Must not know: how pictures are made."""
 
 import json
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 import gradio as gr
 
-from darkroom.catalog import MODELS, Preset
 from darkroom.history.library import Library
+from darkroom.web.models import Models
 from darkroom.web.ui.examples import build_examples
 from darkroom.web.ui.form import Form, build_form
 from darkroom.web.ui.header import build_header
@@ -21,31 +20,28 @@ from darkroom.web.words import Words
 from darkroom.web.words.problems import ProblemWords
 
 
-def build_page(
-    words: Words, problems: ProblemWords, library: Library, presets: Mapping[str, Sequence[Preset]]
-) -> gr.Blocks:
+def build_page(words: Words, problems: ProblemWords, library: Library, models: Models) -> gr.Blocks:
     with gr.Blocks(title=words.say("name"), analytics_enabled=False, fill_width=True) as page:
         build_header(words)
         with gr.Row(elem_id="bench"):
             with gr.Column(elem_id="controls", scale=0, min_width=320):
-                form = build_form(words, MODELS[0], presets)
+                form = build_form(words, models)
             with gr.Column(elem_id="tray", scale=1, min_width=320):
                 build_watch()
                 build_examples(words)
                 build_strip()
         build_history()
         build_viewer()
-        build_reuse(words, problems, library, form)
+        build_reuse(words, problems, library, form, models)
         build_help(words)
-        _remember(page, form)
+        _remember(page, form, models)
     assert isinstance(page, gr.Blocks)
     return page
 
 
-def _remember(page: gr.Blocks, form: Form) -> None:
+def _remember(page: gr.Blocks, form: Form, models: Models) -> None:
     """The browser keeps what was typed: a reload or a change of language loses nothing."""
     browser_only: dict[str, Any] = {"fn": None, "queue": False, "show_progress": "hidden"}
     names = json.dumps(form.fields)
-    models = json.dumps([model.name for model in MODELS])
-    restore = f"(...v) => darkroom.form.restore({names}, v, {models})"
+    restore = f"(...v) => darkroom.form.restore({names}, v, {json.dumps(models.names)})"
     page.load(js=restore, inputs=form.inputs, outputs=form.inputs, **browser_only)

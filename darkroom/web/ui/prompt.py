@@ -62,7 +62,6 @@ def build_prompt(words: Words) -> gr.Textbox:
         lines=4,
         max_lines=16,
         elem_id="prompt",
-        autofocus=True,
     )
     said = {**words.group("prompt"), "styles": words.say("styles.title")}
     _part("prompt-tools", TOOLS, "darkroom.promptTools(element, props)", said)

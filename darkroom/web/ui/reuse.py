@@ -11,6 +11,7 @@ import gradio as gr
 
 from darkroom.errors import NotFound
 from darkroom.history.library import Library
+from darkroom.web.models import Models
 from darkroom.web.reuse import CHOICES, Reuse, What, reuse
 from darkroom.web.ui.form import Form
 from darkroom.web.words import Words
@@ -20,7 +21,7 @@ QUIET: Mapping[str, Any] = {"queue": False, "show_progress": "hidden", "api_visi
 LONGEST_ORIGIN = 60
 
 
-def build_reuse(words: Words, problems: ProblemWords, library: Library, form: Form) -> gr.HTML:
+def build_reuse(words: Words, problems: ProblemWords, library: Library, form: Form, models: Models) -> gr.HTML:
     """Its event "reuse" carries {"id", "what"}, or {"values", "origin", "what"} of a file. Its value is {"said"}."""
     part = gr.HTML(
         html_template='<div class="reuse-part"></div>',
@@ -36,7 +37,7 @@ def build_reuse(words: Words, problems: ProblemWords, library: Library, form: Fo
         except NotFound:
             refused = {"title": words.say("refused.not_found_picture"), "lines": []}
             return [refused, gr.skip(), *(gr.skip() for _ in form.outputs)]
-        found = reuse(values, _what(asked), form_model)
+        found = reuse(values, _what(asked), form_model, models)
         message = _message(found, words, problems)
         return [message, {"said": "" if found.problems else said}, *form.filled_with(found.values)]
 

@@ -71,9 +71,7 @@ def _of_model(model: ModelEntry, words: Words) -> dict[str, Any]:
     limits = size_limits(model)
     figures = {"smallest": f"{limits.smallest:g}", "largest": f"{limits.largest:g}", "step": f"{limits.step:g}"}
     return {
-        "shapes": [
-            {"name": shape.name, "width": shape.width, "height": shape.height} for shape in shapes_for(model)
-        ],
+        "shapes": [{"name": shape.name, "width": shape.width, "height": shape.height} for shape in shapes_for(model)],
         "smallest": limits.smallest,
         "largest": limits.largest,
         "step": limits.step,

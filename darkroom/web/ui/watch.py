@@ -9,8 +9,8 @@ SKELETON = """
     <img alt="" hidden><button type="button" class="open" hidden></button><p class="empty"></p>
   </figure>
   <div class="progress" role="progressbar" aria-valuemin="0" aria-valuemax="100" hidden><span></span></div>
-  <div class="line"><strong class="activity" role="status"></strong><span class="detail"></span>
-    <span class="left"></span><span class="doing"><button type="button" class="follow" hidden></button>
+  <div class="line"><span class="now"><strong class="activity" role="status"></strong><span class="detail"></span>
+    <span class="left"></span></span><span class="doing"><button type="button" class="follow" hidden></button>
     <button type="button" class="stop" hidden></button></span></div>
   <p class="notice" role="status" hidden></p>
   <p class="cut-off" role="status" hidden></p>

@@ -33,6 +33,7 @@ PHRASES = (
     "free_name",
     "one_line",
     "style_file",
+    "picture_numbers",
 )
 
 # How a field that was left empty arrives in a Problem.

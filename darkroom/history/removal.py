@@ -1,0 +1,46 @@
+"""Files removed for good, come a crash or a power cut: which ones is on the disk before anyone lets go of them.
+
+Must not know: rows, or why files are removed.
+"""
+
+import logging
+import secrets
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from darkroom.files import write_whole
+
+log = logging.getLogger(__name__)
+
+PREFIX = ".darkroom-"
+SUFFIX = ".removing"
+
+
+def note_removal(folder: Path, files: Iterable[str]) -> Path:
+    """Write down files of the folder that are about to have no owner. The note is what `remove_noted` goes by."""
+    note = folder / f"{PREFIX}{secrets.token_hex(8)}{SUFFIX}"
+    write_whole(note, "\n".join(files).encode())
+    return note
+
+
+def noted(note: Path) -> tuple[str, ...]:
+    return tuple(note.read_text("utf-8").splitlines())
+
+
+def unfinished_removals(folder: Path) -> Iterator[Path]:
+    """Notes of removals that were cut off, or met a file that would not go."""
+    yield from sorted(folder.glob(f"{PREFIX}*{SUFFIX}"))
+
+
+def remove_noted(folder: Path, note: Path, files: Iterable[str]) -> None:
+    """Remove these files, then the note; it stays, for another try, when one of them cannot be removed."""
+    all_gone = True
+    for file in files:
+        path = folder / file
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            log.warning("The file of a removed picture is left over: %s (%s)", path, error)
+            all_gone = False
+    if all_gone:
+        note.unlink(missing_ok=True)

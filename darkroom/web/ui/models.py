@@ -1,0 +1,53 @@
+"""Which model makes the picture, and under it what follows from the choice. Must not know: what a model is made of."""
+
+from typing import Any
+
+import gradio as gr
+
+from darkroom.catalog import ModelEntry
+from darkroom.shapes import shapes_for
+from darkroom.web.form import size_limits, starting_values
+from darkroom.web.models import Models
+from darkroom.web.words import Words
+
+HINT = '<p class="hint" role="status"></p>'
+
+
+def build_model(words: Words, models: Models) -> gr.Dropdown:
+    """Nothing but a line that names it where there is only one."""
+    several = len(models.entries) > 1
+    with gr.Column(elem_id="model-choice"):
+        choice = gr.Dropdown(
+            choices=[(entry.title, entry.name) for entry in models.entries],
+            value=models.first.name,
+            label=words.say("fields.model"),
+            filterable=False,
+            visible=several,
+            elem_id="model",
+        )
+        gr.HTML(
+            html_template=HINT,
+            js_on_load="darkroom.models(element, props)",
+            elem_id="model-hint",
+            apply_default_css=False,
+            table={entry.name: _of_model(entry, models, words, named=not several) for entry in models.entries},
+            words=words.group("model"),
+        )
+    choice.input(
+        js="(name) => darkroom.models.choose(name)", inputs=[choice], fn=None, queue=False, show_progress="hidden"
+    )
+    return choice
+
+
+def _of_model(entry: ModelEntry, models: Models, words: Words, *, named: bool) -> dict[str, Any]:
+    presets = models.presets[entry.name]
+    start, limits = starting_values(entry, presets), size_limits(entry)
+    about = words.say("model.named" if named else "model.about", title=entry.title, licence=entry.licence)
+    return {
+        "about": about,
+        "start": {field: start[field] for field in ("width", "height", "steps", "guidance")},
+        "presets": {preset.name: {"steps": preset.steps, "guidance": preset.guidance} for preset in presets},
+        "shapes": {shape.name: {"width": shape.width, "height": shape.height} for shape in shapes_for(entry)},
+        "smallest": limits.smallest,
+        "largest": limits.largest,
+    }

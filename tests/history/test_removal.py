@@ -1,0 +1,135 @@
+"""The trash: weighed, emptied, and emptied to the end although the power was cut in the middle."""
+
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from darkroom.errors import NotFound
+from darkroom.history import library as library_module
+from darkroom.history.database import Database
+from darkroom.history.library import Library, Picture
+from darkroom.history.removal import note_removal, unfinished_removals
+from darkroom.jobs.queue import JobQueue
+from tests.history.examples import request
+from tests.history.test_library import add, files
+
+
+class PowerCut(BaseException):
+    """Nothing catches it."""
+
+
+@pytest.fixture
+def four(library: Library, queue: JobQueue) -> list[Picture]:
+    """The first two lie in the trash."""
+    pictures = [add(library, queue, request(seed=seed)) for seed in range(4)]
+    library.delete_all([picture.id for picture in pictures[:2]])
+    return pictures
+
+
+def test_the_trash_says_how_many_pictures_and_how_much_room(library: Library, four: list[Picture]) -> None:
+    paths = [path(picture.id) for picture in four[:2] for path in (library.picture_path, library.thumbnail_path)]
+    before = datetime.now(UTC)
+    trash = library.trash()
+    assert (trash.pictures, trash.bytes) == (2, sum(path.stat().st_size for path in paths))
+    assert before <= trash.seen_at <= datetime.now(UTC)
+    paths[0].unlink()
+    assert library.trash().bytes < trash.bytes
+
+
+def test_emptying_removes_rows_jobs_and_files_and_nothing_else(
+    library: Library, queue: JobQueue, four: list[Picture], tmp_path: Path
+) -> None:
+    assert library.empty_trash(library.trash().seen_at) == 2
+    assert (library.trash().pictures, library.trash().bytes) == (0, 0)
+    assert [picture.id for picture in library.page()] == [four[3].id, four[2].id]
+    assert len(files(tmp_path)) == 4
+    assert list(unfinished_removals(tmp_path)) == []
+    for picture in four[:2]:
+        with pytest.raises(NotFound):
+            queue.get(picture.job)
+    assert library.empty_trash(library.trash().seen_at) == 0
+
+
+def test_what_came_into_the_trash_after_it_was_looked_at_stays(library: Library, four: list[Picture]) -> None:
+    seen_at = library.trash().seen_at
+    library.delete(four[2].id)
+    library.restore(four[0].id)
+    library.delete(four[0].id)
+    assert library.empty_trash(seen_at) == 1
+    assert [picture.id for picture in library.page(trash=True)] == [four[2].id, four[0].id]
+
+
+def test_a_cut_before_the_rows_are_gone_removes_nothing(library: Library, four: list[Picture], tmp_path: Path) -> None:
+    note_removal(tmp_path, [four[0].file, four[1].file])
+    before = files(tmp_path)
+    library.sweep()
+    assert files(tmp_path) == before
+    assert list(unfinished_removals(tmp_path)) == []
+
+
+def test_a_cut_between_rows_and_files_is_made_good_at_the_next_start(
+    library: Library, database: Database, four: list[Picture], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cut(*_: object) -> None:
+        raise PowerCut
+
+    with monkeypatch.context() as patched:
+        patched.setattr(library_module, "remove_noted", cut)
+        with pytest.raises(PowerCut):
+            library.empty_trash(library.trash().seen_at)
+    assert len(files(tmp_path)) == 8
+    assert [picture.id for picture in library.page()] == [four[3].id, four[2].id]
+    Library(database, tmp_path).sweep()
+    assert len(files(tmp_path)) == 4
+    assert list(unfinished_removals(tmp_path)) == []
+
+
+def test_a_file_that_would_not_go_is_tried_again_at_the_next_start(
+    library: Library, four: list[Picture], tmp_path: Path
+) -> None:
+    path = library.picture_path(four[0].id)
+    path.unlink()
+    path.mkdir()
+    library.purge(four[0].id)
+    assert len(list(unfinished_removals(tmp_path))) == 1
+    shutil.rmtree(path)
+    path.write_bytes(b"x")
+    library.sweep()
+    assert not path.exists()
+    assert list(unfinished_removals(tmp_path)) == []
+
+
+def test_a_note_that_names_files_that_are_none_of_ours_removes_none(library: Library, tmp_path: Path) -> None:
+    for name in ("history.db", "keep.png", "pictures/keep.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    note_removal(tmp_path, ["history.db", "../keep.png", "pictures/../keep.png", "keep.png", "pictures", ""])
+    library.sweep()
+    assert (tmp_path / "history.db").exists()
+    assert (tmp_path / "keep.png").exists()
+    assert list(unfinished_removals(tmp_path)) == []
+
+
+def test_many_are_changed_at_once_and_those_that_do_not_exist_are_passed_over(
+    library: Library, four: list[Picture]
+) -> None:
+    ids = [picture.id for picture in four]
+    asked = [ids[0], 99, ids[2], ids[0], 2**80, -1]
+    for change in (
+        lambda: library.star_all(asked, True),
+        lambda: library.delete_all(asked),
+        lambda: library.restore_all(asked),
+        lambda: library.some(asked),
+    ):
+        assert [picture.id for picture in change()] == [ids[2], ids[0]]
+    assert library.ids(starred=True) == (ids[2], ids[0])
+    assert library.purge_all(ids) == (ids[1],)  # the only one that still lies in the trash
+    assert library.ids() == (ids[3], ids[2], ids[0])
+
+
+def test_very_many_are_changed_at_once(library: Library, four: list[Picture]) -> None:
+    ids = range(1, 40_000)
+    assert len(library.delete_all(ids)) == len(four)
+    assert len(library.purge_all(ids)) == len(four)

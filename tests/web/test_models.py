@@ -1,0 +1,70 @@
+"""A page with more than one model, over HTTP: each order is measured by the model it names."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from darkroom.catalog import DEMO
+from darkroom.web.reuse import reuse
+from tests.web.conftest import ADDRESS, VALUES, House
+from tests.web.two_models import LARGE, TWO
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[House]:
+    house = House(tmp_path, (DEMO, LARGE))
+    yield house
+    house.database.close()
+
+
+@pytest.fixture
+def client(house: House) -> Iterator[TestClient]:
+    with TestClient(house.app, base_url=ADDRESS) as client:
+        yield client
+
+
+def test_what_an_order_leaves_out_is_what_its_model_begins_with(house: House, client: TestClient) -> None:
+    for model in (DEMO, LARGE):
+        job = client.post("/api/jobs", json={"prompt": "a pier", "model": model.name}).json()["jobs"][0]
+        asked = house.queue.get(job).request
+        expected = (model.name, model.default_width, model.default_steps, model.default_guidance)
+        assert (asked.model, asked.width, asked.steps, asked.guidance) == expected
+    job = client.post("/api/jobs", json={"prompt": "a pier"}).json()["jobs"][0]
+    assert house.queue.get(job).request.model == "demo"
+
+
+def test_a_size_of_another_model_is_refused_with_the_range_of_its_own(client: TestClient) -> None:
+    answer = client.post("/api/jobs", json={"prompt": "x", "model": "large", "width": 512})
+    assert answer.json()["words"] == "Width: 512 is not possible. Allowed: 768 to 1536 pixels, a multiple of 16."
+    found = client.post("/api/check", json={"prompt": "x", "model": "nonsense", "width": 1024}).json()
+    assert found["problems"]["model"] == "Model: nonsense is not possible. Allowed: one of demo, large."
+
+
+def test_finer_takes_the_preset_of_the_pictures_own_model(house: House, client: TestClient) -> None:
+    picture = house.picture(model="large", width=1024, height=768, steps=28, guidance=3.0)
+    job = client.post(f"/api/pictures/{picture}/again?how=finer").json()
+    asked = house.queue.get(job["id"]).request
+    assert (asked.model, asked.steps, asked.guidance) == ("large", 50, 3.5)
+
+
+def test_the_size_of_a_reused_picture_is_measured_by_its_model_and_else_by_the_forms() -> None:
+    large = VALUES | {"model": "large", "width": 1024, "height": 768}
+    assert reuse(large, "all", "demo", TWO).values == large
+    assert reuse(large, "size", "large", TWO).problems == ()
+    (problem,) = reuse(large | {"height": 512}, "size", "demo", TWO).problems
+    assert (problem.field, problem.allowed) == ("width", "256 to 512 pixels")
+
+
+def test_the_page_lets_a_person_choose_among_the_models(client: TestClient, empty_client: TestClient) -> None:
+    assert model_field(client)["visible"] is True
+    assert [name for _, name in model_field(client)["choices"]] == ["demo", "large"]
+    assert model_field(empty_client)["visible"] is False
+
+
+def model_field(client: TestClient) -> dict[str, Any]:
+    parts = client.get("/config").json()["components"]
+    found: dict[str, Any] = next(part["props"] for part in parts if part["props"].get("elem_id") == "model")
+    return found
