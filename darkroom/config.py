@@ -110,15 +110,24 @@ class EngineSettings(_Section):
 
 
 class MemorySettings(_Section):
-    """What the planner may use, and how the engine asks for it. A limit of 0 is whatever is free."""
+    """What the planner may use. A limit of 0 is whatever is free."""
 
     profile: Annotated[Literal["auto", "24", "16", "12", "8", "6", "4", "cpu"], BeforeValidator(_profile)] = "auto"
     vram_limit_gb: Gigabytes = 0
     ram_limit_gb: Gigabytes = 0
-    offload: Switch = True
-    keep_in_vram: Switch = False
     vae_tile: Annotated[Literal["auto", "off"] | int, BeforeValidator(_tile)] = "auto"
+
+
+class AllocatorSettings(_Section):
+    """How the engine asks for memory on the graphics card."""
+
     expandable_segments: Switch = True
+
+
+class OffloadSettings(_Section):
+    """Whether what does not fit on the graphics card streams to it."""
+
+    enabled: Switch = True
 
 
 class LoggingSettings(_Section):
@@ -188,6 +197,9 @@ class Settings(BaseSettings):
     folders: FolderSettings = FolderSettings()
     engine: EngineSettings = EngineSettings()
     memory: MemorySettings = MemorySettings()
+    memory_management: AllocatorSettings = AllocatorSettings()
+    offload: OffloadSettings = OffloadSettings()
+    keep_in_vram: Switch = False
     presets: Presets = Field(default_factory=_default_presets)
     logging: LoggingSettings = LoggingSettings()
     language: Literal["auto", "en", "zh"] = "auto"

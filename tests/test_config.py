@@ -113,11 +113,12 @@ def test_relative_folders_start_at_the_file_and_absolute_ones_stay(file: Path, t
         ("engine: {threads: -1}", "engine.threads is -1; allowed: at least 0"),
         ("language: fr", "language is fr; allowed: "),
         ("logging: {level: loud}", "logging.level is loud; allowed: one of debug, info, warning, error"),
-        ("memory: {keep_in_vram: maybe}", "memory.keep_in_vram is maybe; allowed: true or false"),
-        ("memory: {keep_in_vram: 2}", "memory.keep_in_vram is 2; allowed: true or false"),
-        ("memory: {offload: [1]}", "memory.offload is [1]; allowed: true or false"),
-        ("memory: {ofload: true}", "memory.ofload is True; allowed: no such field"),
-        ("memory: {expandable_segments: some}", "memory.expandable_segments is some; allowed: "),
+        ("keep_in_vram: maybe", "keep_in_vram is maybe; allowed: true or false"),
+        ("keep_in_vram: 2", "keep_in_vram is 2; allowed: true or false"),
+        ("offload: {enabled: [1]}", "offload.enabled is [1]; allowed: true or false"),
+        ("offload: {enable: true}", "offload.enable is True; allowed: no such field"),
+        ("memory_management: {expandable_segments: some}", "memory_management.expandable_segments is some; allowed: "),
+        ("memory: {profil: 8}", "memory.profil is 8; allowed: no such field"),
         ("memory: {profile: 10}", "memory.profile is 10; allowed: "),
         ("memory: {profile: true}", "memory.profile is True; allowed: "),
         ("memory: {vram_limit_gb: -1}", "memory.vram_limit_gb is -1; allowed: at least 0"),
@@ -166,10 +167,10 @@ def test_a_profile_may_be_written_as_a_number(written: str, read: str, file: Pat
 
 
 def test_variables_reach_the_memory_settings(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in (("PROFILE", "8"), ("VAE_TILE", "512"), ("VRAM_LIMIT_GB", "7.5"), ("OFFLOAD", "false")):
+    for name, value in (("PROFILE", "8"), ("VAE_TILE", "512"), ("VRAM_LIMIT_GB", "7.5")):
         monkeypatch.setenv(f"DARKROOM_MEMORY__{name}", value)
     memory = load_settings(file).memory
-    assert (memory.profile, memory.vae_tile, memory.vram_limit_gb, memory.offload) == ("8", 512, 7.5, False)
+    assert (memory.profile, memory.vae_tile, memory.vram_limit_gb) == ("8", 512, 7.5)
 
 
 def test_a_file_that_is_not_text_is_named(file: Path) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any
 
-from darkroom.config import MemorySettings, Settings
+from darkroom.config import Settings
 from darkroom.errors import EngineLost
 from darkroom.footprint import GB
 from darkroom.jobs.messages import Command, EngineOptions, Event, Quit
@@ -26,18 +26,19 @@ def options_of(settings: Settings) -> EngineOptions:
         models=settings.folders.models,
         device=settings.engine.device,
         threads=settings.engine.threads,
-        expandable_segments=settings.memory.expandable_segments,
+        expandable_segments=settings.memory_management.expandable_segments,
         log_level=settings.logging.level,
-        wishes=wishes_of(settings.memory),
+        wishes=wishes_of(settings),
     )
 
 
-def wishes_of(memory: MemorySettings) -> Wishes:
+def wishes_of(settings: Settings) -> Wishes:
     """What the settings say to the planner."""
+    memory = settings.memory
     return Wishes(
         profile=memory.profile,
-        offload=memory.offload,
-        keep_in_vram=memory.keep_in_vram,
+        offload=settings.offload.enabled,
+        keep_in_vram=settings.keep_in_vram,
         vram_limit=int(memory.vram_limit_gb * GB),
         ram_limit=int(memory.ram_limit_gb * GB),
         vae_tile=memory.vae_tile,

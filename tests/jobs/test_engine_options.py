@@ -23,7 +23,7 @@ def test_the_defaults_reach_the_engine(file: Path) -> None:
 
 def test_every_other_setting_of_the_engine_reaches_it(file: Path) -> None:
     file.write_text(
-        "engine: {device: cpu, threads: 3}\nmemory: {expandable_segments: false}\nlogging: {level: debug}",
+        "engine: {device: cpu, threads: 3}\nmemory_management: {expandable_segments: false}\nlogging: {level: debug}",
         "utf-8",
     )
     options = options_of(load_settings(file))
@@ -37,7 +37,8 @@ def test_without_settings_the_planner_may_use_what_is_free(file: Path) -> None:
 
 def test_every_wish_about_memory_reaches_the_planner_in_bytes(file: Path) -> None:
     file.write_text(
-        "memory: {profile: 8, vram_limit_gb: 7.5, ram_limit_gb: 12, offload: false, keep_in_vram: true, vae_tile: off}",
+        "memory: {profile: 8, vram_limit_gb: 7.5, ram_limit_gb: 12, vae_tile: off}\n"
+        "offload: {enabled: false}\nkeep_in_vram: true",
         "utf-8",
     )
     assert options_of(load_settings(file)).wishes == Wishes(
