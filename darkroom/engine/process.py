@@ -5,6 +5,7 @@ Must not know: rows, pages, or files of history.
 
 import faulthandler
 import getpass
+import json
 import logging
 import os
 import queue
@@ -89,7 +90,8 @@ def _answer(run: Run, loaded: "LoadedModel", inbox: "Inbox", send: Callable[[Eve
     except ModelUnusable as error:
         return Failed(job=run.job, kind="model_unusable", detail=f"{error.file}: {error.reason}")
     except DoesNotFit as error:
-        return Failed(job=run.job, kind="does_not_fit", detail=str(error))
+        log.warning("job %d: %s", run.job, error)
+        return Failed(job=run.job, kind="does_not_fit", detail=json.dumps({"code": error.code, **error.details}))
     except (RuntimeError, ValueError, OSError) as error:
         return _failed(run, "engine_fault", error)
     finally:

@@ -107,7 +107,10 @@ class Stopped:
 
 @dataclass(frozen=True, kw_only=True)
 class Failed:
-    """The job ended with a fault; the engine can make the next picture. `detail` is for the log and the curious."""
+    """The job ended with a fault; the engine can make the next picture. `detail` is for the log and the curious.
+
+    Of "does_not_fit" it is JSON: the error's `code` and its `details`.
+    """
 
     job: int
     kind: FailureKind

@@ -1,5 +1,6 @@
 """Jobs as the page's scripts see them: JSON values, words included. Must not know: routes or components."""
 
+import json
 from collections.abc import Mapping
 from math import ceil
 from typing import Any
@@ -100,9 +101,17 @@ def _error(code: str | None, detail: str | None, words: Words, *, failed: bool) 
     if not failed:
         return {"error": "", "next": ""}
     key = f"errors.{code}" if f"errors.{code}.what" in words else "errors.other"
-    cause = (detail or words.say("errors.no_detail")).strip().rstrip(".。")
+    cause = _in_words(code, detail, words).strip().rstrip(".。")
     return {"error": words.say(f"{key}.what", detail=cause), "next": words.say(f"{key}.next")}
 
 
 def _either(words: Words, group: str, key: str) -> str:
     return words.say(f"{group}.{key}" if f"{group}.{key}" in words else f"{group}.other")
+
+
+def _in_words(code: str | None, detail: str | None, words: Words) -> str:
+    """What the engine said; of a picture that does not fit, in the reader's language."""
+    if code == "does_not_fit" and detail:
+        details = json.loads(detail)
+        return words.say(f"refused.{details.pop('code')}", **details)
+    return detail or words.say("errors.no_detail")

@@ -1,6 +1,7 @@
 """Our own routes: what they answer, and what they do with nonsense."""
 
 import io
+import json
 import time
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
+from darkroom.errors import DoesNotFit
 from tests.web.conftest import House
 
 NONSENSE = ["0", "-1", "1.5", "abc", "9" * 30, "9223372036854775808", "%00", "1;DROP", "..%2f1"]
@@ -65,6 +67,17 @@ def test_a_failed_job_says_what_happened_and_what_to_do(
     assert status["state"] == "failed"
     assert words in status["words"]["error"]
     assert status["words"]["next"]
+
+
+def test_a_picture_that_does_not_fit_is_said_in_the_readers_language(house: House, client: TestClient) -> None:
+    error = DoesNotFit("card", model="FLUX.1", wanted=(2048, 2048), largest=(2032, 2032), gigabytes=6)
+    job = house.submit().id
+    house.queue.claim()
+    house.queue.fail(job, "does_not_fit", json.dumps({"code": error.code, **error.details}))
+    english, chinese = (client.get(f"/api/jobs/{job}?lang={lang}").json()["words"]["error"] for lang in ("en", "zh"))
+    assert english.startswith("This picture does not fit. 2048 × 2048 pixels do not fit on this graphics card. 2032")
+    assert english.endswith("6 GB of free memory.")
+    assert chinese.startswith("这张图装不下。这张显卡装不下 2048 × 2048 像素的图")
 
 
 def test_a_job_that_is_tried_again_says_why(house: House, client: TestClient) -> None:
