@@ -1,6 +1,7 @@
 """Pictures as the page's scripts see them: JSON values, words included. Must not know: routes or components."""
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from darkroom.catalog import find_model
@@ -83,13 +84,22 @@ def model_title(name: str) -> str:
 def _fact_rows(picture: Picture, words: Words) -> list[tuple[str, str]]:
     facts = picture.facts
     rows = [(words.say("history.seconds"), _took(picture, words))]
-    if isinstance(facts.get("peak_mib"), int | float):
-        rows.append((words.say("history.memory"), words.say("history.memory_value", mib=f"{facts['peak_mib']:,.0f}")))
+    rows.append((words.say("history.memory"), _memory(facts, words)))
     for fact in ("device", "precision", "torch", "engine"):
         if fact in facts:
             rows.append((words.say(f"history.{fact}"), str(facts[fact])))
     rows.append((words.say("history.file"), picture.file))
     return [(name, value) for name, value in rows if value]
+
+
+def _memory(facts: Mapping[str, str | int | float], words: Words) -> str:
+    """Of the card, beside what the plan had promised."""
+    peak, promised, profile = (facts.get(name) for name in ("peak_mib", "promised_mib", "profile"))
+    if not isinstance(peak, int | float):
+        return ""
+    if not isinstance(promised, int | float):
+        return words.say("history.memory_value", mib=f"{peak:,.0f}")
+    return words.say("history.memory_planned", mib=f"{peak:,.0f}", promised=f"{promised:,.0f}", profile=str(profile))
 
 
 def _took(picture: Picture, words: Words) -> str:

@@ -1,12 +1,14 @@
 """What can be done with a finished picture, over HTTP: star, trash, restore, remove for good, and make again."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
 
 from darkroom.request import parse_request
-from darkroom.web.picture_views import download_name
+from darkroom.web.picture_views import download_name, picture_view
+from darkroom.web.words import Language, load_words
 from tests.web.conftest import VALUES, House
 
 
@@ -147,3 +149,18 @@ def test_the_unfinished_jobs_of_everyone_are_seen_in_order(house: House, client:
 )
 def test_a_downloaded_file_is_named_by_number_words_and_seed(prompt: str, name: str, house: House) -> None:
     assert download_name(house.library.get(house.picture(prompt=prompt))) == name
+
+
+def test_the_memory_a_picture_took_is_shown_beside_what_was_promised(house: House) -> None:
+    words = load_words()
+    picture = house.library.get(house.picture())
+
+    def shown(language: Language, **facts: str | int) -> str | None:
+        rows = picture_view(replace(picture, facts=facts), words[language])["rows"]
+        return dict(rows).get(words[language].say("history.memory"))
+
+    planned: dict[str, str | int] = {"peak_mib": 6900, "promised_mib": 7100, "profile": "8"}
+    assert shown("en", **planned) == "6,900 MiB; the plan for 8 GB promised at most 7,100 MiB"
+    assert shown("zh", **planned) == "6,900 MiB；8 GB 方案承诺不超过 7,100 MiB"
+    assert shown("en", peak_mib=30) == "30 MiB"
+    assert shown("en") is None
