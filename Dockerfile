@@ -6,14 +6,14 @@ COPY requirements.txt .
 RUN pip install --no-cache-dir --disable-pip-version-check --root-user-action=ignore -r requirements.txt
 
 COPY . .
-# Not root, and its number known: whoever mounts a folder of the host here can give it to 1000.
+# Not root, and its number known: whoever mounts a folder of the host here can give it to 1000. Whatever the modes were
+# in the checkout, every number can read the program, and none but root can change it.
 RUN useradd --uid 1000 --create-home darkroom && mkdir -p models history && chown darkroom models history \
-    && chmod -R a+rX .
+    && chmod -R a+rX,go-w .
 USER darkroom
 
 # Inside a container, 127.0.0.1 is reached by nobody; who may reach the port is decided where it is published.
-# torch asks for the user's name to name its cache, and fails for a number without one (docker run --user 1234).
-ENV DARKROOM_SERVER__HOST=0.0.0.0 TORCHINDUCTOR_CACHE_DIR=/tmp/torchinductor PYTHONUNBUFFERED=1
+ENV DARKROOM_SERVER__HOST=0.0.0.0 PYTHONUNBUFFERED=1
 EXPOSE 6006
 VOLUME ["/app/models", "/app/history"]
 HEALTHCHECK --interval=30s --timeout=5s --start-period=30s \
