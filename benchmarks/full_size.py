@@ -269,7 +269,9 @@ class HookedSteps:
 
     def plan(self, cap: int | None, *, width: int, height: int) -> Plan:
         machine = look_at_machine(self._device, number_bytes=self._dtype.itemsize)
-        return make_plan(self._shape.entry, machine, Wishes(vram_limit=cap or 0), width=width, height=height)
+        # Its blocks are whole: they hold their modulation.
+        wishes = Wishes(vram_limit=cap or 0, modulation_table=False)
+        return make_plan(self._shape.entry, machine, wishes, width=width, height=height)
 
     def follow(self, plan: Plan) -> None:
         use_float8_matmul(self._transformer, plan.float8_matmul)

@@ -60,7 +60,9 @@ class Vae:
 class Architecture:
     """FLUX.1's plan at some size. `number_bytes` is what one number takes in the computation type: 2, or 4 in float32.
 
-    Bytes of a block are what a flat buffer of all its tensors takes, each rounded up to ALIGNMENT.
+    Bytes of a block are what a flat buffer of all its tensors takes, each rounded up to ALIGNMENT. Modulation is what
+    the layers do that see one row a step: the time, the pooled prompt and the guidance. With `modulation_apart` they
+    are units of their own and belong to no block.
     """
 
     width: int
@@ -73,6 +75,7 @@ class Architecture:
     clip: Clip
     vae: Vae
     number_bytes: int = 2
+    modulation_apart: bool = False
 
     @property
     def head_width(self) -> int:
@@ -82,17 +85,36 @@ class Architecture:
     def joint_block_bytes(self) -> int:
         """A block in which picture and prompt have weights of their own, and attend to each other."""
         width = self.width
-        layers = ((width, 6 * width), (width, 3 * width), (width, width), (width, 4 * width), (4 * width, width))
+        layers = ((width, 3 * width), (width, width), (width, 4 * width), (4 * width, width))
         one_stream = [size for shape in layers for size in self._linear(*shape)] + self._numbers(self.head_width) * 2
-        return flat_bytes(one_stream * 2)
+        return flat_bytes(one_stream * 2) + (0 if self.modulation_apart else self.joint_modulation_bytes)
 
     @cached_property
     def single_block_bytes(self) -> int:
         width = self.width
-        layers = ((width, 3 * width), (width, 7 * width), (5 * width, width))
-        return flat_bytes(
-            [size for shape in layers for size in self._linear(*shape)] + self._numbers(self.head_width) * 2
-        )
+        layers = ((width, 7 * width), (5 * width, width))
+        sizes = [size for shape in layers for size in self._linear(*shape)] + self._numbers(self.head_width) * 2
+        return flat_bytes(sizes) + (0 if self.modulation_apart else self.single_modulation_bytes)
+
+    @cached_property
+    def joint_modulation_bytes(self) -> int:
+        """A joint block's layers that see one row a step: one for the picture, one for the prompt."""
+        return flat_bytes(self._linear(self.width, 6 * self.width) * 2)
+
+    @cached_property
+    def single_modulation_bytes(self) -> int:
+        return flat_bytes(self._linear(self.width, 3 * self.width))
+
+    @cached_property
+    def modulation_units(self) -> tuple[int, ...]:
+        """Bytes of each block's modulation, in the blocks' order; none where it is not apart."""
+        joint = (self.joint_modulation_bytes,) * self.joint_blocks
+        return joint + (self.single_modulation_bytes,) * self.single_blocks if self.modulation_apart else ()
+
+    @property
+    def modulation_row_bytes(self) -> int:
+        """What all modulation layers answer in one step."""
+        return self.modulation_numbers // self.width * self.number_bytes
 
     @cached_property
     def transformer_blocks(self) -> tuple[int, ...]:
@@ -167,10 +189,14 @@ class Architecture:
         return self.vae_decoder_bytes + self.vae_encoder_bytes
 
     @cached_property
+    def unit_bytes(self) -> int:
+        """All that may come through a ring."""
+        return sum(self.transformer_blocks) + sum(self.modulation_units) + sum(self.t5_blocks)
+
+    @cached_property
     def stored_bytes(self) -> int:
         """All weights, as they rest in RAM."""
-        blocks = sum(self.transformer_blocks) + sum(self.t5_blocks)
-        return blocks + self.transformer_rest_bytes + self.t5_rest_bytes + self.clip_bytes + self.vae_bytes
+        return self.unit_bytes + self.transformer_rest_bytes + self.t5_rest_bytes + self.clip_bytes + self.vae_bytes
 
     def image_tokens(self, width: int, height: int) -> int:
         """Tokens of a picture of this many pixels."""
@@ -179,7 +205,7 @@ class Architecture:
     def linear_flop(self, tokens: int) -> int:
         """Multiplications and additions in the blocks' layers, for a step over all tokens, the prompt's included.
 
-        Layers that see one row a step (modulation) count for nothing.
+        Modulation counts for nothing.
         """
         return 24 * self.width**2 * tokens * (self.joint_blocks + self.single_blocks)
 
@@ -188,7 +214,7 @@ class Architecture:
 
     @property
     def modulation_numbers(self) -> int:
-        """Weights of the layers that see one row a step."""
+        """Weights of the modulation layers, biases not counted."""
         return (12 * self.joint_blocks + 3 * self.single_blocks) * self.width**2
 
     def _t5_block(self) -> Iterator[int]:

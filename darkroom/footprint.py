@@ -28,6 +28,8 @@ class Coefficients:
     # The same in a joint block; and beside its modulation layers, which see one row and always upcast.
     joint_rows: float = 22
     modulation_rows: float = 1.5
+    # What each row of the modulation table is computed from.
+    condition_rows: float = 1
     # A layer that upcasts holds its weight and its input again, this many times; one that multiplies float8, its input.
     upcast_copies: float = 1
     scaled_copies: float = 1
@@ -106,15 +108,22 @@ class Footprint:
         square = model.width**2 * model.number_bytes
         row = self.tokens * model.width * model.number_bytes
         # A single block's first layer maps width to 7 × width and its last 5 × width to width; modulation of a joint
-        # block maps width to 6 × width.
+        # block, where it is not apart, maps width to 6 × width.
         copies = c.quantised_copies if self.float8_matmul else c.scaled_copies
         weight = 0 if self.float8_matmul else c.upcast_copies * square
         first = (2 + copies + 7) * row + 7 * weight
         last = (c.single_output_rows + 5 + 5 * copies + 1) * row + 5 * weight
-        modulation = c.modulation_rows * row + c.upcast_copies * 6 * square
+        modulation = 0 if model.modulation_apart else c.modulation_rows * row + c.upcast_copies * 6 * square
         # Through all of a step: the prompt, and the tokens' places as rotations in float32.
         beside = self.prompt_tokens * model.width * model.number_bytes + self.tokens * model.head_width // 2 * 4 * 4
         return self._held(max(c.single_rows * row, c.joint_rows * row, first, last, modulation) + beside)
+
+    def modulating(self, rows: int) -> int:
+        """For so many passes at once: what each depends on, and one layer's weight and answer beside the table."""
+        model, c = self.architecture, self.coefficients
+        row = rows * model.width * model.number_bytes
+        weight = c.upcast_copies * 6 * model.width**2 * model.number_bytes
+        return self._held(weight + (c.scaled_copies + c.condition_rows + 6) * row)
 
     @cached_property
     def prompt_reading(self) -> int:
@@ -153,7 +162,8 @@ class Footprint:
         blocks = model.joint_blocks + model.single_blocks
         weights = sum(model.transformer_blocks)
         matrix = speed.float8 if self.float8_matmul else speed.bf16
-        upcast = model.modulation_numbers if self.float8_matmul else weights
+        modulation = 0 if model.modulation_apart else model.modulation_numbers
+        upcast = modulation if self.float8_matmul else weights
         passes = c.elementwise_passes + (c.quantising_passes if self.float8_matmul else 0)
         traffic = passes * blocks * self.tokens * model.width * model.number_bytes + upcast * c.upcast_traffic
         computing = (

@@ -21,7 +21,8 @@ PARTS: tuple[Part, ...] = ("vae", "text_encoder_1", "text_encoder_2")
 class Layout:
     """`streamed` are places of transformer blocks in running order; `stays`, parts that never leave the card.
 
-    T5 streams unless it stays; CLIP and the VAE come as a whole.
+    T5 streams unless it stays, and modulation that is apart from its blocks always does, once for many steps; CLIP and
+    the VAE come as a whole.
     """
 
     streamed: tuple[int, ...]
@@ -39,6 +40,7 @@ class Layout:
         return max(
             model.joint_block_bytes if joint else 0,
             model.single_block_bytes if single else 0,
+            *model.modulation_units,
             0 if "text_encoder_2" in self.stays else max(model.t5_blocks),
         )
 

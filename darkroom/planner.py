@@ -27,6 +27,9 @@ SLOTS, FEWEST_SLOTS = 3, 2
 # Sides of squares whose area the VAE may work on at once; and the share of a picture above which that saves nothing.
 TILES = (512, 384, 256)
 WORTHWHILE_TILE = 0.65
+# Rows of the modulation table, one for each pass of the transformer: at most, and in steps, so that a few passes more
+# make no other plan. A picture of more passes fills the table again on its way.
+MOST_ROWS, ROWS_STEP = 64, 16
 # Blocks leave the card for decoding a picture up to this size whole, not for larger ones.
 COMFORTABLE_SIDE = 1024
 
@@ -66,7 +69,9 @@ class Wishes:
 
     `vram_limit` and a profile stand for a whole card of that size. `offload` False: all of the model stays on the
     card, or it is refused. `keep_in_vram`: text encoders and VAE stay as far as they fit, even where blocks of the
-    transformer must stream for it. `vae_tile` is the side of a tile in pixels.
+    transformer must stream for it. `vae_tile` is the side of a tile in pixels. `modulation_table`: what the transformer
+    makes of time, pooled prompt and guidance is computed for all steps at once, and the layers that do so, 27 % of
+    FLUX.1's transformer, take no room on the card beside its blocks; even with `offload` False they only visit.
     """
 
     profile: Literal["auto"] | Profile = "auto"
@@ -75,6 +80,7 @@ class Wishes:
     vram_limit: int = 0
     ram_limit: int = 0
     vae_tile: Literal["auto", "off"] | int = "auto"
+    modulation_table: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,6 +105,8 @@ class Plan:
     open while T5 streams (it does unless it stays) and while blocks of the transformer do, and closed for decoding.
     "pinned": blocks that stream rest in pinned RAM. "mapped": they rest in a file or in ordinary memory, and go through
     a few pinned buffers. "in_place": the processor computes with them where they are.
+    `table_rows` is how many passes of the transformer the modulation table may hold; with 0 there is none, and the
+    layers that fill it belong to their blocks. With one they come through the ring before the blocks.
     A tile of None means whole. `promised_vram` is the most that torch will have reserved.
     """
 
@@ -110,6 +118,7 @@ class Plan:
     slots: int
     slot_bytes: int
     float8_matmul: bool
+    table_rows: int
     decode_tile: int | None
     encode_tile: int | None
     promised_vram: int
@@ -126,17 +135,24 @@ def make_plan(
     *,
     width: int,
     height: int,
+    passes: int | None = None,
     coefficients: Coefficients = COEFFICIENTS,
 ) -> Plan:
-    """The fastest plan that fits. Raises DoesNotFit, which names what would."""
+    """The fastest plan that fits, for so many `passes` of the transformer (by default the model's default steps).
+
+    Raises DoesNotFit, which names what would.
+    """
     card = None if wishes.profile == "cpu" else machine.card
+    number_bytes = 2 if card else machine.number_bytes
+    apart = wishes.modulation_table
     task = _Task(
         model=model,
-        architecture=replace(model.architecture, number_bytes=2 if card else machine.number_bytes),
+        architecture=replace(model.architecture, number_bytes=number_bytes, modulation_apart=apart),
         machine=replace(machine, card=card),
         wishes=wishes,
         width=width,
         height=height,
+        passes=model.default_steps if passes is None else passes,
         coefficients=coefficients,
     )
     found = _find(task)
@@ -173,7 +189,22 @@ class _Task:
     wishes: Wishes
     width: int
     height: int
+    passes: int
     coefficients: Coefficients
+
+    @property
+    def table_rows(self) -> int:
+        return min(-(-self.passes // ROWS_STEP) * ROWS_STEP, MOST_ROWS) if self.architecture.modulation_apart else 0
+
+    @property
+    def table_bytes(self) -> int:
+        """All rows, and the one whose turn it is."""
+        row = self.architecture.modulation_row_bytes
+        return allocated(self.table_rows * row) + allocated(row) if self.table_rows else 0
+
+    @property
+    def modulating(self) -> int:
+        return self.footprint.modulating(self.table_rows) if self.table_rows else 0
 
     @cached_property
     def footprint(self) -> Footprint:
@@ -221,7 +252,8 @@ def _on_card(task: _Task, card: Card) -> Plan | _Lack:
     layout = next(layout for layout, tile in choices if _peaks(task, layout, tile).highest <= budget)
     # What the blocks leave free may do for a larger tile than the one they made room for.
     tile = next(tile for tile in task.tiles if _peaks(task, layout, tile).highest <= budget)
-    room = budget - layout.resting_bytes(task.architecture) - allocated(task.architecture.vae_encoder_bytes)
+    resting = layout.resting_bytes(task.architecture) + task.table_bytes
+    room = budget - resting - allocated(task.architecture.vae_encoder_bytes)
     encode_tile = next((side for side in task.tiles if task.footprint.encoding(side) <= room), tile)
     weights, rate, ram = _rest_in_ram(task, layout, card.copy_rate)
     if ram > task.ram:
@@ -238,6 +270,7 @@ def _on_card(task: _Task, card: Card) -> Plan | _Lack:
         slots=layout.slots if slot_bytes else 0,
         slot_bytes=slot_bytes,
         float8_matmul=task.footprint.float8_matmul,
+        table_rows=task.table_rows,
         decode_tile=tile,
         encode_tile=encode_tile,
         promised_vram=peaks.highest,
@@ -250,15 +283,15 @@ def _on_card(task: _Task, card: Card) -> Plan | _Lack:
 
 def _without_card(task: _Task) -> Plan | _Lack:
     model, c, footprint = task.architecture, task.coefficients, task.footprint
-    blocks = sum(model.transformer_blocks) + sum(model.t5_blocks)
-    base = c.process_ram + c.pixel_ram * task.width * task.height + model.stored_bytes
+    base = c.process_ram + c.pixel_ram * task.width * task.height + model.stored_bytes + task.table_bytes
 
     def ram(tile: int | None) -> int:
-        return base + max(footprint.denoising, footprint.prompt_reading, footprint.decoding(tile))
+        denoising = max(footprint.denoising, task.modulating)
+        return base + max(denoising, footprint.prompt_reading, footprint.decoding(tile))
 
     tile = next((tile for tile in task.tiles if ram(tile) <= task.ram), task.tiles[-1])
     mapped = ram(tile) > task.ram
-    promised = ram(tile) - blocks if mapped else ram(tile)
+    promised = ram(tile) - model.unit_bytes if mapped else ram(tile)
     if promised > task.ram:
         return _Lack(where="memory", gigabytes=-(-promised // GB))
     from_disk = sum(model.transformer_blocks) if mapped else 0
@@ -271,6 +304,7 @@ def _without_card(task: _Task) -> Plan | _Lack:
         slots=0,
         slot_bytes=0,
         float8_matmul=False,
+        table_rows=task.table_rows,
         decode_tile=tile,
         encode_tile=tile,
         promised_vram=0,
@@ -306,7 +340,8 @@ def _choices(task: _Task) -> Iterator[tuple[Layout, int | None]]:
 
 def _peaks(task: _Task, layout: Layout, tile: int | None) -> StagePeaks:
     model, footprint = task.architecture, task.footprint
-    resting = layout.resting_bytes(model)
+    # The table is kept for the next picture.
+    resting = layout.resting_bytes(model) + task.table_bytes
     ring = layout.slots * allocated(layout.slot_bytes(model))
     clip = 0 if "text_encoder_1" in layout.stays else allocated(model.clip_bytes)
     t5 = 0 if "text_encoder_2" in layout.stays else allocated(model.t5_norm_bytes)
@@ -314,7 +349,8 @@ def _peaks(task: _Task, layout: Layout, tile: int | None) -> StagePeaks:
     return StagePeaks(
         # CLIP leaves before T5 comes.
         encoding=resting + ring + max(clip + task.coefficients.standing, t5 + footprint.prompt_reading),
-        denoising=resting + (ring if layout.streamed else 0) + footprint.denoising,
+        # Blocks run when the table is done.
+        denoising=resting + max((ring if layout.streamed else 0) + footprint.denoising, ring + task.modulating),
         decoding=resting + decoder + footprint.decoding(tile),
     )
 
@@ -322,9 +358,9 @@ def _peaks(task: _Task, layout: Layout, tile: int | None) -> StagePeaks:
 def _rest_in_ram(task: _Task, layout: Layout, copy_rate: float) -> tuple[Weights, float, int]:
     """How weights rest, the rate at which they come to the card, and the most RAM the process will hold."""
     model, c = task.architecture, task.coefficients
-    blocks = sum(model.transformer_blocks) + sum(model.t5_blocks)
+    blocks = model.unit_bytes
     others = c.process_ram + c.pixel_ram * task.width * task.height + model.stored_bytes - blocks
-    moving = layout.streamed_bytes(model)
+    moving = layout.streamed_bytes(model) + sum(model.modulation_units)
     moving += 0 if "text_encoder_2" in layout.stays else sum(model.t5_blocks)
     if others + blocks <= task.ram and moving <= task.machine.pinnable:
         return "pinned", copy_rate, others + blocks

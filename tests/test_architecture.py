@@ -18,6 +18,7 @@ from darkroom.catalog import FLUX1_DEV, MODELS
 from darkroom.engine import demo
 from darkroom.engine.float8 import Float8Linear
 from darkroom.engine.loading import load_models
+from darkroom.engine.modulation import BlockModulation
 from darkroom.engine.resting import Unit
 
 MODELS_FOLDER = Path(__file__).parents[1] / "models"
@@ -30,10 +31,16 @@ FLUX1_MODULES = {
 }
 
 
+TYPES = pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32], ids=["bf16", "float32"])
+
+
 @pytest.fixture(scope="module", params=[torch.bfloat16, torch.float32], ids=["bf16", "float32"])
 def demo_models(request: pytest.FixtureRequest) -> tuple[dict[str, nn.Module], Architecture]:
+    return load_demo(request.param)
+
+
+def load_demo(dtype: torch.dtype) -> tuple[dict[str, nn.Module], Architecture]:
     demo.register()
-    dtype: torch.dtype = request.param
     files = DEMO_ENTRY.files
     models: dict[str, nn.Module] = {}
     for file in (files.transformer, files.text_encoder_1, files.text_encoder_2, files.vae):
@@ -43,6 +50,10 @@ def demo_models(request: pytest.FixtureRequest) -> tuple[dict[str, nn.Module], A
 
 @pytest.fixture(scope="module")
 def flux1_models() -> dict[str, nn.Module]:
+    return empty_flux1()
+
+
+def empty_flux1() -> dict[str, nn.Module]:
     """FLUX.1's modules without content, float8 where its blocks have Linear layers."""
     with torch.device("meta"):
         models = {name: module().to(torch.bfloat16) for name, module in FLUX1_MODULES.items()}
@@ -110,6 +121,35 @@ def test_each_block_of_flux1_takes_the_bytes_that_its_dimensions_say(flux1_model
     blocks = transformer_blocks(flux1_models)
     assert tuple(flat_bytes(sizes(block)) for block in blocks) == FLUX1.transformer_blocks
     assert tuple(flat_bytes(sizes(block)) for block in t5_blocks(flux1_models)) == FLUX1.t5_blocks
+
+
+@TYPES
+def test_with_modulation_apart_units_of_the_demo_take_the_bytes_that_its_dimensions_say(dtype: torch.dtype) -> None:
+    models, architecture = load_demo(dtype)
+    blocks = transformer_blocks(models)
+    modulation = [BlockModulation(block) for block in blocks]
+    apart = replace(architecture, modulation_apart=True)
+    assert tuple(Unit(part).bytes for part in modulation) == apart.modulation_units
+    assert tuple(Unit(block, without=modulation).bytes for block in blocks) == apart.transformer_blocks
+    assert tuple(Unit(block).bytes for block in blocks) == architecture.transformer_blocks
+    assert sum(part.width for part in modulation) * dtype.itemsize == apart.modulation_row_bytes
+
+
+def test_with_modulation_apart_units_of_flux1_take_the_bytes_that_its_dimensions_say() -> None:
+    blocks = transformer_blocks(empty_flux1())
+    modulation = [BlockModulation(block) for block in blocks]
+    apart = replace(FLUX1, modulation_apart=True)
+    assert tuple(flat_bytes(sizes(part)) for part in modulation) == apart.modulation_units
+    assert tuple(flat_bytes(sizes(block, without=modulation)) for block in blocks) == apart.transformer_blocks
+    assert sum(part.width for part in modulation) * 2 == apart.modulation_row_bytes
+
+
+def test_apart_or_not_modulation_is_as_many_bytes_and_about_a_quarter_of_the_transformer() -> None:
+    for architecture in (FLUX1, DEMO):
+        apart = replace(architecture, modulation_apart=True)
+        assert apart.stored_bytes == architecture.stored_bytes
+        assert architecture.modulation_units == ()
+        assert sum(apart.modulation_units) / sum(architecture.transformer_blocks) == pytest.approx(0.26, abs=0.015)
 
 
 def test_all_else_of_flux1_takes_the_bytes_that_its_dimensions_say(flux1_models: dict[str, nn.Module]) -> None:

@@ -19,6 +19,7 @@ from darkroom.architecture import FLUX1
 from darkroom.cards import KNOWN, speed_of
 from darkroom.engine import decoding
 from darkroom.engine.float8 import Float8Linear, use_float8_matmul
+from darkroom.engine.modulation import BlockModulation
 from darkroom.footprint import COEFFICIENTS, MIB, Footprint, allocated
 
 # Only what is alive: no workspaces, no share of the allocator's.
@@ -103,9 +104,9 @@ class InStrips(nn.Module):
         return decoding._in_strips(self.vae, whole, self.tile, None)
 
 
-def footprint(width: int, height: int, *, float8_matmul: bool = True) -> Footprint:
+def footprint(width: int, height: int, *, float8_matmul: bool = True, table: bool = False) -> Footprint:
     return Footprint(
-        architecture=FLUX1,
+        architecture=replace(FLUX1, modulation_apart=table),
         prompt_tokens=PROMPT_TOKENS,
         width=width,
         height=height,
@@ -115,18 +116,41 @@ def footprint(width: int, height: int, *, float8_matmul: bool = True) -> Footpri
 
 
 @pytest.mark.parametrize("float8_matmul", [True, False], ids=["float8", "upcast"])
+@pytest.mark.parametrize("table", [True, False], ids=["modulation table", "no table"])
 @pytest.mark.parametrize("size", [(256, 256), (512, 512), (1024, 1024), (1536, 640), (2048, 2048)], ids=str)
-def test_denoising_is_said_to_need_what_its_blocks_keep_alive(size: tuple[int, int], float8_matmul: bool) -> None:
-    said = footprint(*size, float8_matmul=float8_matmul)
+def test_denoising_is_said_to_need_what_its_blocks_keep_alive(
+    size: tuple[int, int], float8_matmul: bool, table: bool
+) -> None:
+    said = footprint(*size, float8_matmul=float8_matmul, table=table)
     width, image = FLUX1.width, FLUX1.image_tokens(*size)
     heights = []
     for kind, first in ((FluxJointTransformerBlock, image), (FluxSingleTransformerBlock, said.tokens)):
         block = without_content(lambda kind=kind: kind(width, FLUX1.heads), float8=True)  # type: ignore[misc]
         use_float8_matmul(block, float8_matmul)
+        if table:
+            show_rows(block)
         rotation = empty(1, 1, said.tokens, FLUX1.head_width // 2, 2, 2, dtype=torch.float32)
         prompt, times = empty(1, PROMPT_TOKENS, width), empty(1, width)
         heights.append(alive(block, (empty(1, first, width), prompt, times, rotation)))
     assert max(heights) <= said.denoising <= max(heights) * 1.05
+
+
+def show_rows(block: nn.Module) -> None:
+    for row in BlockModulation(block).stands_in:
+        row.row = empty(1, row.width)
+
+
+@pytest.mark.parametrize("rows", [1, 20, 64])
+def test_the_modulation_table_is_said_to_need_what_filling_it_keeps_alive(rows: int) -> None:
+    width = FLUX1.width
+    heights = []
+    for kind in (FluxJointTransformerBlock, FluxSingleTransformerBlock):
+        block = without_content(lambda kind=kind: kind(width, FLUX1.heads), float8=True)  # type: ignore[misc]
+        modulation = BlockModulation(block)
+        into = empty(rows, modulation.width)
+        heights.append(alive(modulation, (empty(rows, width), into)) - into.nbytes)
+    said = footprint(1024, 1024, table=True).modulating(rows)
+    assert max(heights) <= said <= max(heights) * 1.02
 
 
 def test_reading_a_prompt_is_said_to_need_what_t5_keeps_alive() -> None:

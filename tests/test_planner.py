@@ -5,17 +5,23 @@ from itertools import pairwise, product
 
 import pytest
 
-from darkroom.architecture import FLUX1
+from darkroom.architecture import FLUX1, Architecture
 from darkroom.catalog import DEMO, FLUX1_DEV, ModelEntry
 from darkroom.errors import DoesNotFit
 from darkroom.footprint import COEFFICIENTS, GB, MIB
 from darkroom.layouts import PARTS, Layout, streamed_sets
-from darkroom.planner import TILES, Card, Machine, Plan, Profile, Wishes, make_plan, profile_for
+from darkroom.planner import MOST_ROWS, TILES, Card, Machine, Plan, Profile, Wishes, make_plan, profile_for
 from darkroom.web.words import load_words
 
 CARDS = (4, 6, 8, 10, 12, 16, 20, 24, 32, 48, 80)
 SIZES = ((256, 256), (512, 512), (768, 512), (1024, 1024), (1536, 640), (1536, 1536), (2048, 256), (2048, 2048))
 ADA, AMPERE = (8, 9), (8, 6)
+# Modulation apart from its blocks, and not.
+APART = replace(FLUX1, modulation_apart=True)
+WITH_TABLE, WITHOUT = Wishes(), Wishes(modulation_table=False)
+each_way = pytest.mark.parametrize(
+    ("wishes", "shape"), [(WITH_TABLE, APART), (WITHOUT, FLUX1)], ids=["modulation table", "no table"]
+)
 
 
 def card(gigabytes: float, *, compute: tuple[int, int] = ADA) -> Card:
@@ -62,10 +68,11 @@ def streamed(plan: Plan) -> tuple[int, ...]:
 
 @pytest.mark.parametrize("model", [FLUX1_DEV, DEMO], ids=lambda model: model.name)
 @pytest.mark.parametrize("compute", [ADA, AMPERE], ids=["float8", "upcast"])
-def test_what_is_promised_fits_on_the_card(model: ModelEntry, compute: tuple[int, int]) -> None:
+@pytest.mark.parametrize("wishes", [WITH_TABLE, WITHOUT], ids=["modulation table", "no table"])
+def test_what_is_promised_fits_on_the_card(model: ModelEntry, compute: tuple[int, int], wishes: Wishes) -> None:
     for gigabytes, size in product(CARDS, SIZES):
         if max(size) <= model.largest_side and (gigabytes > 4 or size != (2048, 2048)):
-            made = plan(machine(gigabytes, compute=compute), size, model=model)
+            made = plan(machine(gigabytes, compute=compute), size, wishes, model=model)
             assert made.promised_vram <= gigabytes * GB - COEFFICIENTS.reserve
             assert made.promised_vram == made.peaks.highest > 0
 
@@ -82,20 +89,23 @@ def test_a_small_change_in_what_others_hold_makes_no_other_plan() -> None:
     assert len(plans) == 1
 
 
-def test_what_stays_and_what_moves_add_up_to_the_transformer() -> None:
+@each_way
+def test_what_stays_and_what_moves_add_up_to_the_transformer(wishes: Wishes, shape: Architecture) -> None:
     for gigabytes, size in product(CARDS, SIZES[:-1]):
-        made = plan(machine(gigabytes), size)
-        resting = sum(FLUX1.transformer_blocks[place] for place in made.resident)
-        assert resting + made.streamed_bytes == sum(FLUX1.transformer_blocks)
+        made = plan(machine(gigabytes), size, wishes)
+        resting = sum(shape.transformer_blocks[place] for place in made.resident)
+        assert resting + made.streamed_bytes == sum(shape.transformer_blocks)
         assert resting < made.promised_vram
         assert list(made.resident) == sorted(set(made.resident))
 
 
-def test_a_slot_holds_the_largest_unit_that_streams() -> None:
+@each_way
+def test_a_slot_holds_the_largest_unit_that_streams(wishes: Wishes, shape: Architecture) -> None:
     for gigabytes, size in product(CARDS, SIZES[:-1]):
-        made = plan(machine(gigabytes), size)
-        moving = [FLUX1.transformer_blocks[place] for place in streamed(made)]
-        moving += [] if "text_encoder_2" in made.stays else FLUX1.t5_blocks
+        made = plan(machine(gigabytes), size, wishes)
+        moving = [shape.transformer_blocks[place] for place in streamed(made)]
+        moving += [] if "text_encoder_2" in made.stays else shape.t5_blocks
+        moving += shape.modulation_units
         assert made.slot_bytes == max(moving, default=0)
         assert made.slots in ((2, 3) if moving else (0,))
 
@@ -105,6 +115,41 @@ def test_once_all_joint_blocks_stay_the_slots_are_small() -> None:
     only_single = Layout(streamed=sets[5], stays=(), slots=3)
     assert min(only_single.streamed) >= FLUX1.joint_blocks
     assert only_single.slot_bytes(FLUX1) == max(FLUX1.t5_blocks) < FLUX1.joint_block_bytes
+
+
+# --- the modulation table
+
+
+def test_with_a_table_more_stays_less_streams_and_a_step_is_faster() -> None:
+    for gigabytes, compute in product(CARDS, (ADA, AMPERE)):
+        where = machine(gigabytes, compute=compute)
+        table, none = plan(where), plan(where, wishes=WITHOUT)
+        assert none.table_rows == 0 < table.table_rows
+        assert len(table.resident) >= len(none.resident)
+        assert table.streamed_bytes <= none.streamed_bytes * 0.75
+        assert table.seconds_per_step < none.seconds_per_step
+
+
+def test_there_are_rows_for_every_pass_up_to_a_limit_and_room_for_them_is_promised() -> None:
+    few, many, too_many = (
+        make_plan(FLUX1_DEV, machine(8), Wishes(), width=1024, height=1024, passes=passes) for passes in (4, 50, 200)
+    )
+    assert (few.table_rows, many.table_rows, too_many.table_rows) == (16, MOST_ROWS, MOST_ROWS)
+    assert make_plan(FLUX1_DEV, machine(8), Wishes(), width=1024, height=1024, passes=16) == few
+    assert many == too_many
+    whole_few, whole_many = (
+        make_plan(FLUX1_DEV, machine(24), Wishes(), width=1024, height=1024, passes=passes) for passes in (4, 50)
+    )
+    rows = (MOST_ROWS - 16) * APART.modulation_row_bytes
+    assert whole_many.peaks.decoding - whole_few.peaks.decoding == pytest.approx(rows, abs=2 * MIB)
+    assert plan(machine(8)).table_rows >= FLUX1_DEV.default_steps
+
+
+def test_without_a_card_the_table_is_counted_as_memory() -> None:
+    with_table, without = plan(with_ram(64, None)), plan(with_ram(64, None), wishes=WITHOUT)
+    assert with_table.table_rows > 0 == without.table_rows
+    rows = with_table.table_rows * replace(APART, number_bytes=4).modulation_row_bytes
+    assert 0 < rows <= with_table.promised_ram - without.promised_ram <= rows + 16 * MIB
 
 
 # --- blocks are spread
@@ -159,9 +204,9 @@ def test_more_ram_never_means_slower() -> None:
 
 
 def test_a_large_card_keeps_everything_and_a_small_one_lets_even_t5_stream() -> None:
-    assert plan(machine(80)).stays == PARTS
-    assert plan(machine(80)).slots == 0
-    assert plan(machine(80)).streamed_bytes == 0
+    for wishes, slots in ((WITHOUT, 0), (WITH_TABLE, 3)):
+        large = plan(machine(80), wishes=wishes)
+        assert (large.stays, large.streamed_bytes, large.slots) == (PARTS, 0, slots)
     small = plan(machine(6))
     assert small.stays == ()
     assert 0 < len(small.resident) < len(FLUX1.transformer_blocks)
@@ -222,10 +267,10 @@ def test_pictures_are_decoded_whole_where_that_fits_and_in_tiles_where_it_does_n
 def test_a_wish_for_tiles_is_followed() -> None:
     assert plan(machine(24), wishes=Wishes(vae_tile=512)).decode_tile == 512
     assert plan(machine(24), (512, 512), Wishes(vae_tile=512)).decode_tile is None
-    assert plan(machine(16), (1536, 1536)).decode_tile is not None
-    whole = plan(machine(16), (1536, 1536), Wishes(vae_tile="off"))
+    assert plan(machine(12), (1536, 1536)).decode_tile is not None
+    whole = plan(machine(12), (1536, 1536), Wishes(vae_tile="off"))
     assert whole.decode_tile is None
-    assert whole.promised_vram <= 16 * GB - COEFFICIENTS.reserve
+    assert whole.promised_vram <= 12 * GB - COEFFICIENTS.reserve
     assert plan_or_none(machine(6), (2048, 2048), Wishes(vae_tile="off")) is None
 
 
@@ -255,11 +300,14 @@ def test_no_wish_makes_a_card_larger_than_it_is() -> None:
 def test_without_offload_everything_stays_or_the_picture_is_refused() -> None:
     wishes = Wishes(offload=False)
     whole = plan(machine(24), wishes=wishes)
-    assert (whole.stays, whole.streamed_bytes, whole.slots) == (PARTS, 0, 0)
-    with pytest.raises(DoesNotFit) as refused:
-        plan(machine(16), wishes=wishes)
-    assert refused.value.gigabytes == 20
-    assert plan(machine(refused.value.gigabytes), wishes=wishes)
+    assert (whole.stays, whole.streamed_bytes) == (PARTS, 0)
+    assert plan(machine(24), wishes=replace(wishes, modulation_table=False)).slots == 0
+    for table, too_small, enough in ((True, 12, 16), (False, 16, 20)):
+        wishes = Wishes(offload=False, modulation_table=table)
+        with pytest.raises(DoesNotFit) as refused:
+            plan(machine(too_small), wishes=wishes)
+        assert refused.value.gigabytes == enough
+        assert plan(machine(enough), wishes=wishes)
 
 
 def test_a_wish_to_keep_parts_on_the_card_is_followed_as_far_as_they_fit() -> None:
@@ -288,7 +336,9 @@ def test_weights_are_pinned_where_ram_allows_it_and_mapped_where_it_does_not() -
 
 
 def test_only_what_streams_need_be_pinned() -> None:
-    assert plan(replace(machine(24, ram=32), pinnable=0)).weights == "pinned"
+    assert plan(replace(machine(24, ram=32), pinnable=0), wishes=WITHOUT).weights == "pinned"
+    assert plan(replace(machine(24, ram=32), pinnable=0)).weights == "mapped"
+    assert plan(replace(machine(24, ram=32), pinnable=4 * GB)).weights == "pinned"
     assert plan(replace(machine(8, ram=32), pinnable=13 * GB)).weights == "pinned"
 
 

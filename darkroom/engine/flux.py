@@ -4,7 +4,7 @@ Everything runs through DiffSynth's FluxImagePipeline; this file loads it, watch
 Must not know: processes, pipes, rows or files of history.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -20,6 +20,7 @@ from darkroom.engine.decoding import decode
 from darkroom.engine.float8 import use_float8_matmul
 from darkroom.engine.loading import load_models
 from darkroom.engine.machine import look_at_machine
+from darkroom.engine.modulation import Pass, Schedule
 from darkroom.engine.preview import LatentColours
 from darkroom.engine.prompt_cache import PromptCache
 from darkroom.engine.record import Record
@@ -156,15 +157,16 @@ class WatchedPipeline(FluxImagePipeline):  # type: ignore[misc]
     def plan(self, request: GenerationRequest, wishes: Wishes) -> Plan:
         """Raises DoesNotFit."""
         machine = look_at_machine(self.device, number_bytes=self.torch_dtype.itemsize)
-        return make_plan(self.model, machine, wishes, width=request.width, height=request.height)
+        passes = request.steps * len(_texts(request))
+        return make_plan(self.model, machine, wishes, width=request.width, height=request.height, passes=passes)
 
     def set_stage(self, request: GenerationRequest) -> None:
         assert self.current_plan is not None
-        guided = request.cfg_scale != 1
-        texts = (request.prompt, request.negative_prompt) if guided else (request.prompt,)
+        texts = _texts(request)
         unread = sum(self.known_prompt(text, self.model.prompt_tokens) is None for text in texts)
         use_float8_matmul(self.dit, self.current_plan.float8_matmul)
-        self.residence.begin(self.current_plan, prompts=unread, passes=request.steps * len(texts))
+        label = (texts, request.guidance, request.steps)
+        self.residence.begin(self.current_plan, prompts=unread, passes=request.steps * len(texts), label=label)
 
     def load_models_to_device(self, model_names: tuple[str, ...] | list[str]) -> None:
         """Called by DiffSynth between stages, with what the next one needs."""
@@ -196,6 +198,33 @@ class WatchedPipeline(FluxImagePipeline):  # type: ignore[misc]
         """DiffSynth's progress bar: the loop over steps runs through it."""
         self._enter("denoising")
         yield from timesteps
+
+    def cfg_guided_model_fn(
+        self,
+        model_fn: Callable[..., Tensor],
+        cfg_scale: float,
+        inputs_shared: Mapping[str, Any],
+        inputs_posi: Mapping[str, Any],
+        inputs_nega: Mapping[str, Any],
+        **inputs_others: Any,
+    ) -> Tensor:
+        """Called by DiffSynth for each step: it runs the transformer, for each prompt in turn if there are two."""
+        if inputs_others["progress_id"] == 0:
+            sides = (inputs_posi,) if cfg_scale == 1 else (inputs_posi, inputs_nega)
+            pooled = tuple(side["pooled_prompt_emb"] for side in sides)
+            self.residence.expect(
+                Schedule(timesteps=self.scheduler.timesteps, pooled=pooled, guidance=inputs_shared["guidance"])
+            )
+
+        def in_turn(*, progress_id: int, pooled_prompt_emb: Tensor, guidance: Tensor, **inputs: Any) -> Tensor:
+            same = {"progress_id": progress_id, "pooled_prompt_emb": pooled_prompt_emb, "guidance": guidance}
+            with self.residence.turn(Pass(step=progress_id, pooled=pooled_prompt_emb, guidance=guidance)):
+                return model_fn(**same, **inputs)
+
+        noise: Tensor = super().cfg_guided_model_fn(
+            in_turn, cfg_scale, inputs_shared, inputs_posi, inputs_nega, **inputs_others
+        )
+        return noise
 
     def step(self, scheduler: Any, latents: Tensor, progress_id: int, noise_pred: Tensor, **rest: Any) -> Tensor:
         after: Tensor = super().step(
@@ -257,6 +286,11 @@ def choose_device(wish: str) -> torch.device:
     if wish == "cuda" or (wish == "auto" and torch.cuda.is_available()):
         return torch.device("cuda")
     return torch.device("cpu")
+
+
+def _texts(request: GenerationRequest) -> tuple[str, ...]:
+    """The prompts that count. The transformer makes a pass for each, in every step."""
+    return (request.prompt,) if request.cfg_scale == 1 else (request.prompt, request.negative_prompt)
 
 
 def _named_for_pipeline(models: dict[str, nn.Module]) -> dict[str, nn.Module]:

@@ -43,6 +43,8 @@ class Record:
         facts |= {f"seconds_{stage}": round(spent, 3) for stage, spent in seconds.items()}
         if self._plan.decode_tile is not None:
             facts["vae_tile"] = self._plan.decode_tile
+        if self._plan.table_rows:
+            facts["modulation"] = "table"
         if self._device.type == "cuda":
             facts |= {
                 "promised_mib": self._plan.promised_vram // MIB,

@@ -4,14 +4,16 @@ All of them rest in RAM. Blocks visit the card through the stream's ring, the ot
 copied back. Must not know: requests, or how a plan is found.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from itertools import chain, repeat
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from darkroom.engine.resting import Unit
+from darkroom.engine.modulation import ModulationTable, Pass, Schedule
+from darkroom.engine.resting import Layout, Unit
 from darkroom.engine.streaming import BlockStream
 from darkroom.planner import Plan
 
@@ -21,20 +23,22 @@ PARTS = (*TEXT_ENCODERS, "dit", *VAE)
 
 
 class Residence:
-    """`models` by their names in the pipeline. `begin`, then `enter` each stage, then `leave`, however it ended."""
+    """`models` by their names in the pipeline. `begin`, then `enter` each stage, then `leave`, however it ended.
+
+    Each pass of the transformer is made in its `turn`, after `expect` has said which passes there will be.
+    """
 
     def __init__(self, models: Mapping[str, nn.Module], device: torch.device) -> None:
         self._device = device
         reader: Any = models["text_encoder_2"]
         transformer: Any = models["dit"]
-        t5_blocks = list(reader.encoder.block)
-        blocks = [*transformer.blocks, *transformer.single_blocks]
-        self._t5 = range(len(t5_blocks))
-        self._blocks = range(len(t5_blocks), len(t5_blocks) + len(blocks))
-        self._stream = BlockStream([Unit(block) for block in (*t5_blocks, *blocks)], device)
+        self._t5_blocks: list[nn.Module] = list(reader.encoder.block)
+        self._dit_blocks: list[nn.Module] = [*transformer.blocks, *transformer.single_blocks]
+        self.table = ModulationTable(transformer)
+        self._arrange(with_table=True)
         # The vocabulary is looked up where it rests: a prompt needs a few hundred of its rows.
         vocabulary = reader.encoder.embed_tokens
-        without = {"text_encoder_2": (*t5_blocks, vocabulary), "dit": tuple(blocks)}
+        without = {"text_encoder_2": (*self._t5_blocks, vocabulary), "dit": tuple(self._dit_blocks)}
         self._guests = {name: Guest(Unit(models[name], without=without.get(name, ())), device) for name in PARTS}
         vocabulary.register_forward_pre_hook(_to_where_it_rests)
         vocabulary.register_forward_hook(self._to_the_card)
@@ -42,16 +46,28 @@ class Residence:
         self._passes = 0
         self._ring_is_open: bool | None = None
         self._may_pin = True
+        # What the table is filled from: the weights, and what was said of the prompts.
+        self._table_weights: tuple[Layout, ...] = ()
+        self._table_label: Hashable = None
+        self._label: Hashable = None
+        # Modulation is expected in the ring.
+        self._modulates = False
 
     @property
     def card_bytes(self) -> int:
-        """Weights on the card, the ring included."""
-        return self._stream.card_bytes + sum(guest.card_bytes for guest in self._guests.values())
+        """Weights on the card, the ring and the modulation table included."""
+        guests = sum(guest.card_bytes for guest in self._guests.values())
+        return self._stream.card_bytes + guests + self.table.card_bytes
 
     @property
     def unit_bytes(self) -> tuple[int, ...]:
         """Of each block of the transformer, in running order."""
         return tuple(self._stream.units[place].bytes for place in self._blocks)
+
+    @property
+    def modulation_bytes(self) -> tuple[int, ...]:
+        """Of each block's modulation where it is apart, in the same order."""
+        return tuple(self._stream.units[place].bytes for place in self._modulation)
 
     def part_bytes(self, name: str) -> int:
         """Of a part, without its blocks."""
@@ -62,12 +78,24 @@ class Residence:
         """Whether all that streams under the plan is pinned."""
         return all(unit.pinned for place, unit in enumerate(self._stream.units) if place not in self._stream.kept)
 
-    def begin(self, plan: Plan, *, prompts: int, passes: int) -> None:
-        """`prompts` will be read, and the transformer will run `passes` times. Raises torch.OutOfMemoryError."""
+    def begin(self, plan: Plan, *, prompts: int, passes: int, label: Hashable = None) -> None:
+        """`prompts` will be read, and the transformer will run `passes` times. Raises torch.OutOfMemoryError.
+
+        `label` stands for all that the modulation table depends on but the weights. Where it is that of the picture
+        before, no modulation is awaited in the ring; whether the table is really the same is seen when it is used.
+        """
         self.leave()
-        self._plan = plan
+        if self._is_arranged_with_table is not bool(plan.table_rows):
+            self.drop()
+            self._arrange(with_table=bool(plan.table_rows))
+        if self.table.rows > plan.table_rows or self._weights() != self._table_weights:
+            self.table.forget()
+            self._table_label = None
+        self._plan, self._label = plan, label
         if plan.device == "cpu":
             return
+        known = self.table.rows > 0 and label is not None and label == self._table_label
+        self._modulates = plan.table_rows > 0 and not known
         for name, guest in self._guests.items():
             if not self._stays(name):
                 guest.rest()
@@ -93,35 +121,110 @@ class Residence:
         if set(VAE) & set(names):
             # The ring's memory is for the VAE's work now.
             self._close()
-        elif "dit" in names and self._ring_is_open is not self._streams(self._blocks):
+        elif "dit" in names:
             # The ring was T5's alone, or the VAE had its memory.
-            self._close()
-            self._open(prompts=0)
+            self._match_ring()
         self._give_back()
         for name in names:
             if name in self._guests:
                 self._guests[name].visit()
 
+    def expect(self, schedule: Schedule) -> None:
+        """The passes of the transformer that this picture will take."""
+        if self._plan is not None and self._plan.table_rows:
+            self.table.expect(schedule, most_rows=self._plan.table_rows)
+
+    @contextmanager
+    def turn(self, turn: Pass) -> Iterator[None]:
+        """Inside, the transformer makes this pass. If the modulation table has no row for it yet, it has afterwards."""
+        if self.table.lacks(turn):
+            self._passes = self.table.passes_from(turn)
+            self._await_modulation()
+            self.table.fill(turn)
+            self._table_weights = self._weights()
+            self._table_label = self._label if self.table.complete else None
+        self._end_modulation()
+        with self.table.showing(turn):
+            yield
+
     def leave(self) -> None:
         """The picture is made, or will not be. What stays stays. Safe to call again."""
+        self._modulates = False
+        self.table.rest()
         self._close()
         for name, guest in self._guests.items():
             if not self._stays(name):
                 guest.rest()
         self._give_back()
 
+    def reread(self) -> None:
+        """Weights of the transformer were changed, after `drop`: the modulation table is not that of before."""
+        for place in (*self._modulation, *self._blocks):
+            self._stream.units[place].refresh()
+        self._guests["dit"].unit.refresh()
+
     def drop(self) -> None:
         """Nothing is left on the card."""
         self._plan = None
         self.leave()
+        self.table.drop()
+        self._table_label = None
         self._stream.drop()
+
+    def _arrange(self, *, with_table: bool) -> None:
+        """Which units there are: with a table, modulation is apart from its blocks. Nothing may be on the card."""
+        self._is_arranged_with_table = with_table
+        modulation = self.table.parts if with_table else ()
+        t5, blocks = self._t5_blocks, self._dit_blocks
+        units = [Unit(block) for block in (*t5, *modulation)]
+        self._t5, self._modulation = range(len(t5)), range(len(t5), len(units))
+        self._blocks = range(len(units), len(units) + len(blocks))
+        units += [Unit(block, without=modulation) for block in blocks]
+        self._stream = BlockStream(units, self._device)
+
+    def _weights(self) -> tuple[Layout, ...]:
+        """Others where weights that the table depends on were read again."""
+        units = (self._guests["dit"].unit, *(self._stream.units[place] for place in self._modulation))
+        return tuple(unit.layout for unit in units)
+
+    def _await_modulation(self) -> None:
+        if self._plan is None or self._plan.device == "cpu" or self._modulates:
+            return
+        self._modulates = True
+        if self._ring_is_open:
+            self._stream.expect(self._order(prompts=0))
+        else:
+            self._match_ring()
+
+    def _end_modulation(self) -> None:
+        """Its weights are at home from now on, and the ring is there only if blocks need it."""
+        if not self._modulates:
+            return
+        self._modulates = False
+        for place in self._modulation:
+            self._stream.units[place].go_home()
+        if self._match_ring():
+            self._give_back()
+
+    def _match_ring(self) -> bool:
+        """Open or close the ring as what comes before the VAE needs it. Whether that was a change."""
+        changes = self._ring_is_open is not (self._modulates or self._streams(self._blocks))
+        if changes:
+            self._close()
+            self._open(prompts=0)
+        return changes
 
     def _open(self, *, prompts: int) -> None:
         assert self._plan is not None
-        self._ring_is_open = self._streams(self._blocks) or (prompts > 0 and self._streams(self._t5))
-        self._stream.open(slots=self._plan.slots if self._ring_is_open else 0, slot_bytes=self._plan.slot_bytes)
-        order = chain(repeat(self._t5, prompts), repeat(self._blocks, self._passes))
-        self._stream.expect(chain.from_iterable(order))
+        streams = self._modulates or self._streams(self._blocks) or (prompts > 0 and self._streams(self._t5))
+        self._ring_is_open = streams
+        self._stream.open(slots=self._plan.slots if streams else 0, slot_bytes=self._plan.slot_bytes)
+        self._stream.expect(self._order(prompts=prompts))
+
+    def _order(self, *, prompts: int) -> Iterator[int]:
+        modulation = (self._modulation,) if self._modulates else ()
+        order = chain(repeat(self._t5, prompts), modulation, repeat(self._blocks, self._passes))
+        return chain.from_iterable(order)
 
     def _close(self) -> None:
         self._ring_is_open = None
@@ -154,28 +257,28 @@ class Guest:
     """A part of the model that comes to the card as a whole, and goes as a whole."""
 
     def __init__(self, unit: Unit, device: torch.device) -> None:
-        self._unit = unit
+        self.unit = unit
         self._device = device
         self._room: Tensor | None = None
 
     @property
     def bytes(self) -> int:
-        return self._unit.bytes
+        return self.unit.bytes
 
     @property
     def card_bytes(self) -> int:
         return 0 if self._room is None else self._room.nbytes
 
     def visit(self) -> None:
-        if self._room is not None or not self._unit.bytes:
+        if self._room is not None or not self.unit.bytes:
             return
-        self._unit.settle(pin=self._device.type == "cuda")
-        assert self._unit.flat is not None
-        self._room = self._unit.flat.to(self._device, non_blocking=True, copy=True)
-        self._unit.point_at(self._room)
+        self.unit.settle(pin=self._device.type == "cuda")
+        assert self.unit.flat is not None
+        self._room = self.unit.flat.to(self._device, non_blocking=True, copy=True)
+        self.unit.point_at(self._room)
 
     def rest(self) -> None:
-        self._unit.go_home()
+        self.unit.go_home()
         self._room = None
 
 
