@@ -3,6 +3,8 @@
 Must not know: which model a layer belongs to, or where its weights are kept.
 """
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -20,6 +22,31 @@ LARGEST_ACTIVATION = 256.0
 ELEMENTS_AT_A_TIME = 2**20
 
 
+class LowRank(NamedTuple):
+    """What is added to a layer's result: x · downᵀ · upᵀ. (rank, in) and (out, rank), on the device of x.
+
+    `stored` and `scale` are `down` as float8: where activations become float8, nothing else need be kept of them.
+    """
+
+    down: Tensor
+    up: Tensor
+    stored: Tensor
+    scale: Tensor
+
+    def add_to(self, result: Tensor, narrow: Tensor) -> Tensor:
+        """`narrow` is x · downᵀ. `result` is not to be used again."""
+        up = self.up.to(result.dtype)
+        if torch.compiler.is_compiling():
+            # The sum becomes part of what comes after it.
+            return result + functional.linear(narrow, up)
+        flat = result.reshape(-1, len(up)).addmm_(narrow.reshape(-1, len(self.down)), up.t())
+        return flat.view(result.shape)
+
+    @property
+    def nbytes(self) -> int:
+        return sum(tensor.nbytes for tensor in self)
+
+
 class Float8Linear(nn.Module):
     """y = x · (scale · stored)ᵀ + bias. `stored` is (out, in) float8, `scale` one float32; y is of x's type.
 
@@ -32,11 +59,14 @@ class Float8Linear(nn.Module):
     stored: Tensor
     scale: Tensor
     bias: Tensor | None
+    # No part of the module: its tensors are not among the layer's own, so they neither rest nor stream with them.
+    low_rank: LowRank | None
 
     def __init__(self, stored: Tensor, scale: Tensor, bias: Tensor | None) -> None:
         super().__init__()
         self.out_features, self.in_features = stored.shape
         self.float8_matmul = False
+        self.low_rank = None
         self.register_buffer("stored", stored)
         self.register_buffer("scale", scale.reshape(()).float())
         self.register_buffer("bias", bias)
@@ -45,7 +75,8 @@ class Float8Linear(nn.Module):
         if self.float8_matmul and self._can_multiply(hidden):
             return self._in_float8(hidden)
         # The scale goes to the activations: they are fewer than the weights where it counts, in layers of one row.
-        return functional.linear(hidden * self.scale.to(hidden.dtype), self.stored.to(hidden.dtype), self.bias)
+        result = functional.linear(hidden * self.scale.to(hidden.dtype), self.stored.to(hidden.dtype), self.bias)
+        return result if self.low_rank is None else with_low_rank(result, hidden, self.low_rank)
 
     def _can_multiply(self, hidden: Tensor) -> bool:
         rows = hidden.numel() // self.in_features
@@ -66,10 +97,25 @@ class Float8Linear(nn.Module):
         )
         if self.bias is not None and bias_apart:
             result += self.bias
+        if self.low_rank is not None:
+            narrow = torch._scaled_mm(
+                activations,
+                self.low_rank.stored.t(),
+                scale_a=scale,
+                scale_b=self.low_rank.scale,
+                out_dtype=hidden.dtype,
+                use_fast_accum=True,
+            )
+            result = self.low_rank.add_to(result, narrow)
         return result.view(*hidden.shape[:-1], self.out_features)
 
     def extra_repr(self) -> str:
         return f"in_features={self.in_features}, out_features={self.out_features}, stored as {STORED}"
+
+
+def with_low_rank(result: Tensor, hidden: Tensor, low_rank: LowRank) -> Tensor:
+    """The result of a layer that got `hidden`, which is not to be used again."""
+    return low_rank.add_to(result, functional.linear(hidden, low_rank.down.to(hidden.dtype)))
 
 
 def use_float8_matmul(module: nn.Module, enabled: bool) -> None:

@@ -5,11 +5,13 @@ A checkpoint is recognised by its tensors, through DiffSynth's own list. Must no
 
 import hashlib
 import importlib
+import json
 import math
 import mmap
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,9 @@ from darkroom.errors import ModelUnusable
 
 SCALE_SUFFIX = ".scale_weight"
 WEIGHT_SUFFIX = ".weight"
+# In the header of a file that `conversion.py` wrote: the version of its layout and of what `quantize` gives.
+CONVERTED = "darkroom_float8"
+CONVERTED_VERSION = "1"
 
 # By DiffSynth's names: the Linear layers below these rest as float8, and all else of the model in the computation type.
 # In a model that is not named here, float8 is what the file has as float8.
@@ -57,33 +62,105 @@ def load_models(paths: Path | Sequence[Path], *, dtype: torch.dtype, read: Bytes
     Several paths are the shards of one checkpoint. `read` is told of each tensor's bytes when it has found its place in
     a model, and may raise. A tensor the file has in its final type stays there, mapped. Raises ModelUnusable.
     """
-    files = [CheckpointFile(path) for path in ([paths] if isinstance(paths, Path) else paths)]
-    tensors: dict[str, Tensor] = {}
-    for file in files:
-        tensors |= file.tensors()
-    total = sum(tensor.nbytes for tensor in tensors.values())
-    scales = {name: tensors.pop(name) for name in list(tensors) if name.endswith(SCALE_SUFFIX)}
-    entries = _recognise(tensors)
-    if not entries:
-        raise ModelUnusable("unknown", files[0].path.name)
-    scale_of = {
-        id(tensors[name.removesuffix(SCALE_SUFFIX) + WEIGHT_SUFFIX]): scale
-        for name, scale in scales.items()
-        if name.removesuffix(SCALE_SUFFIX) + WEIGHT_SUFFIX in tensors
-    }
+    checkpoint = Checkpoint(paths)
     told = 0
 
     def placed(source: Tensor) -> None:
         nonlocal told
         told += source.nbytes
-        for file in files:
-            file.let_go(source)
+        checkpoint.let_go(source)
         read(source.nbytes)
 
-    models = {str(entry["model_name"]): _build(entry, tensors, scale_of, dtype, placed) for entry in entries}
+    models = {str(entry["model_name"]): _build(checkpoint, entry, dtype, placed) for entry in checkpoint.entries}
     # Scales, and what no model has a place for.
-    read(total - told)
+    read(checkpoint.bytes - told)
     return models
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Part:
+    """One tensor of a checkpoint on its way into a model. `name` is DiffSynth's for it there."""
+
+    name: str
+    tensor: Tensor
+    scale: Tensor | None
+    is_float8: bool
+
+    @property
+    def layer(self) -> str:
+        return self.name.removesuffix(WEIGHT_SUFFIX)
+
+    def quantized(self) -> tuple[Tensor, Tensor]:
+        """As float8 and its scale. A float8 file without a scale is a plain cast: its scale is 1."""
+        if self.tensor.dtype == STORED:
+            return self.tensor, torch.ones(()) if self.scale is None else self.scale
+        return quantize(self._unscaled())
+
+    def plain(self, dtype: torch.dtype) -> Tensor:
+        return self._unscaled().to(dtype) if self.tensor.is_floating_point() else self.tensor
+
+    def _unscaled(self) -> Tensor:
+        wide = self.tensor.float() if self.tensor.itemsize == 1 else self.tensor
+        return wide if self.scale is None else wide * self.scale
+
+
+class Checkpoint:
+    """One file, or the shards of one: its tensors, and the entries of DiffSynth's list for the models in it.
+
+    A file that was converted (see `conversion.py`) says which entry its source had; its names are the model's already.
+    """
+
+    def __init__(self, paths: Path | Sequence[Path]) -> None:
+        """Raises ModelUnusable."""
+        self.files = [CheckpointFile(path) for path in ([paths] if isinstance(paths, Path) else paths)]
+        self.tensors: dict[str, Tensor] = {}
+        for file in self.files:
+            self.tensors |= file.tensors()
+        self.bytes = sum(tensor.nbytes for tensor in self.tensors.values())
+        scales = {name: self.tensors.pop(name) for name in list(self.tensors) if name.endswith(SCALE_SUFFIX)}
+        self._scale_of = {
+            id(self.tensors[name.removesuffix(SCALE_SUFFIX) + WEIGHT_SUFFIX]): scale
+            for name, scale in scales.items()
+            if name.removesuffix(SCALE_SUFFIX) + WEIGHT_SUFFIX in self.tensors
+        }
+        self._note = self.files[0].metadata if CONVERTED in self.files[0].metadata else None
+        if self._note is not None and self._note[CONVERTED] != CONVERTED_VERSION:
+            raise ModelUnusable("unknown", self.files[0].path.name)
+        self.model_hash = model_hash(self.tensors) if self._note is None else self._note["model_hash"]
+        self.entries = [entry for entry in MODEL_CONFIGS if entry["model_hash"] == self.model_hash]
+        if not self.entries:
+            raise ModelUnusable("unknown", self.files[0].path.name)
+
+    def parts(self, entry: Mapping[str, Any], model: nn.Module) -> tuple[list[Part], dict[str, str]]:
+        """What goes into the model made of `entry`; and names that mean the same tensor as another name."""
+        known = model.state_dict().keys()
+        first_name: dict[int, str] = {}
+        aliases: dict[str, str] = {}
+        parts: list[Part] = []
+        for name, tensor in self._renamed(entry).items():
+            if name not in known:
+                raise ModelUnusable("unknown", self.files[0].path.name)
+            first = first_name.setdefault(id(tensor), name)
+            if first != name:
+                aliases[name] = first
+                continue
+            is_float8 = _is_to_be_float8(model, str(entry["model_name"]), name, tensor)
+            parts.append(Part(name=name, tensor=tensor, scale=self._scale_of.get(id(tensor)), is_float8=is_float8))
+        return parts, aliases
+
+    def let_go(self, tensor: Tensor) -> None:
+        """See CheckpointFile."""
+        for file in self.files:
+            file.let_go(tensor)
+
+    def _renamed(self, entry: Mapping[str, Any]) -> dict[str, Tensor]:
+        if self._note is not None:
+            aliases: dict[str, str] = json.loads(self._note["aliases"])
+            known = {name: self.tensors[first] for name, first in aliases.items() if first in self.tensors}
+            return self.tensors | known
+        converter = _found(entry["state_dict_converter"]) if "state_dict_converter" in entry else dict
+        renamed: dict[str, Tensor] = converter(self.tensors)
+        return renamed
 
 
 def model_hash(tensors: Mapping[str, Tensor]) -> str:
@@ -105,6 +182,7 @@ class CheckpointFile:
         try:
             # For numpy, safetensors maps nothing writable: it only checks the file and says what is in it.
             with safe_open(path, framework="np") as file:
+                self.metadata: dict[str, str] = file.metadata() or {}
                 slices = {name: file.get_slice(name) for name in file.offset_keys()}
                 self._contents = {name: (TYPES[part.get_dtype()], part.get_shape()) for name, part in slices.items()}
             with path.open("rb") as opened:
@@ -143,40 +221,52 @@ class CheckpointFile:
             self._mapping.madvise(mmap.MADV_DONTNEED, page, start + tensor.nbytes - page)
 
 
-def _recognise(tensors: Mapping[str, Tensor]) -> list[dict[str, Any]]:
-    wanted = model_hash(tensors)
-    return [entry for entry in MODEL_CONFIGS if entry["model_hash"] == wanted]
+def skeleton(entry: Mapping[str, Any]) -> nn.Module:
+    """The model of an entry of DiffSynth's list, without weights."""
+    with skip_model_initialization():
+        model: nn.Module = _found(entry["model_class"])(**entry.get("extra_kwargs", {}))
+    return model
+
+
+def running_order(model_name: str, model: nn.Module, parts: Sequence[Part]) -> list[Part]:
+    """What is outside the blocks, then block after block as they run, each laid out as `resting.Unit` lays it out."""
+    number = {name: place for place, name in enumerate(model.state_dict())}
+    buffers = {part.layer for part in parts if part.is_float8}
+
+    def key(part: Part) -> tuple[int, int, bool, int]:
+        layer = part.name.rpartition(".")[0]
+        for place, prefix in enumerate(BLOCKS[model_name]):
+            if part.name.startswith(prefix):
+                return place, int(part.name.removeprefix(prefix).split(".")[0]), layer in buffers, number[part.name]
+        return -1, 0, False, number[part.name]
+
+    return sorted(parts, key=key)
 
 
 def _build(
-    entry: Mapping[str, Any],
-    tensors: Mapping[str, Tensor],
-    scale_of: Mapping[int, Tensor],
-    dtype: torch.dtype,
-    placed: Callable[[Tensor], None],
+    checkpoint: Checkpoint, entry: Mapping[str, Any], dtype: torch.dtype, placed: Callable[[Tensor], None]
 ) -> nn.Module:
     """One tensor after the other becomes what it will be: beside the model there is never more than a part of one."""
-    converter = _found(entry["state_dict_converter"]) if "state_dict_converter" in entry else dict
-    renamed: dict[str, Tensor] = converter(tensors)
-    with skip_model_initialization():
-        model: nn.Module = _found(entry["model_class"])(**entry.get("extra_kwargs", {}))
+    model = skeleton(entry)
+    parts, aliases = checkpoint.parts(entry, model)
     state: dict[str, Tensor] = {}
-    first_name: dict[int, str] = {}
-    for name, tensor in renamed.items():
-        first = first_name.setdefault(id(tensor), name)
-        if first != name:
-            # T5's table of words has two names. As one parameter it stays one, wherever it is moved.
-            state[name] = state[first] = nn.Parameter(state[first], requires_grad=False)
-            continue
-        scale = scale_of.get(id(tensor))
-        if _is_to_be_float8(model, str(entry["model_name"]), name, tensor):
-            layer_name = name.removesuffix(WEIGHT_SUFFIX)
-            layer = _put_float8(model, layer_name, tensor, scale)
-            state |= {f"{layer_name}.stored": layer.stored, f"{layer_name}.scale": layer.scale}
+    parts.reverse()
+    while parts:
+        # A converter may have made a tensor of several: it is let go of once it has found its place.
+        part = parts.pop()
+        if part.is_float8:
+            layer = _put_float8(model, part)
+            state |= {f"{part.layer}.stored": layer.stored, f"{part.layer}.scale": layer.scale}
         else:
-            state[name] = _unscaled(tensor, scale).to(dtype) if tensor.is_floating_point() else tensor
-        placed(tensor)
-    model.load_state_dict(state, assign=True)
+            state[part.name] = part.plain(dtype)
+        placed(part.tensor)
+    for name, first in aliases.items():
+        # T5's table of words has two names. As one parameter it stays one, wherever it is moved.
+        state[name] = state[first] = nn.Parameter(state[first], requires_grad=False)
+    try:
+        model.load_state_dict(state, assign=True)
+    except RuntimeError as error:
+        raise ModelUnusable("damaged", checkpoint.files[0].path.name) from error
     return model.eval().requires_grad_(False)
 
 
@@ -188,23 +278,14 @@ def _is_to_be_float8(model: nn.Module, model_name: str, name: str, tensor: Tenso
     return name.startswith(BLOCKS[model_name]) if model_name in BLOCKS else tensor.dtype == STORED
 
 
-def _put_float8(model: nn.Module, name: str, weight: Tensor, scale: Tensor | None) -> Float8Linear:
-    """Put a Float8Linear where the Linear was. A float8 file without a scale is a plain cast: its scale is 1."""
-    if weight.dtype == STORED:
-        stored, scale = weight, torch.ones(()) if scale is None else scale
-    else:
-        stored, scale = quantize(_unscaled(weight, scale))
-    linear = model.get_submodule(name)
-    bias = torch.empty(weight.shape[0]) if getattr(linear, "bias", None) is not None else None
-    layer = Float8Linear(stored, scale, bias)
-    parent, _, last = name.rpartition(".")
+def _put_float8(model: nn.Module, part: Part) -> Float8Linear:
+    """Put a Float8Linear where the Linear was."""
+    linear = model.get_submodule(part.layer)
+    bias = torch.empty(part.tensor.shape[0]) if getattr(linear, "bias", None) is not None else None
+    layer = Float8Linear(*part.quantized(), bias)
+    parent, _, last = part.layer.rpartition(".")
     setattr(model.get_submodule(parent), last, layer)
     return layer
-
-
-def _unscaled(tensor: Tensor, scale: Tensor | None) -> Tensor:
-    wide = tensor.float() if tensor.itemsize == 1 else tensor
-    return wide if scale is None else wide * scale
 
 
 def _found(path: str) -> Callable[..., Any]:

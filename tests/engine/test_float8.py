@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from darkroom.catalog import DEMO
 from darkroom.engine import demo, float8
-from darkroom.engine.float8 import Float8Linear, quantize, scaled_activations, use_float8_matmul
+from darkroom.engine.float8 import Float8Linear, LowRank, quantize, scaled_activations, use_float8_matmul
 from darkroom.engine.flux import load_pipeline, make_picture
 from darkroom.engine.loading import load_models
 from darkroom.engine.watcher import Watcher
@@ -249,3 +249,25 @@ def test_on_a_card_every_type_of_activation_is_multiplied(dtype: torch.dtype) ->
     assert multiplied.dtype == dtype
     assert difference(multiplied, upcast) < ROUNDING
     assert not layer(torch.zeros_like(hidden)).isnan().any()
+
+
+@pytest.mark.gpu
+@needs_card
+@pytest.mark.parametrize("float8_matmul", [False, True], ids=["upcast", "float8 matmul"])
+@pytest.mark.parametrize("rows", [1, 4608])
+def test_on_a_card_narrow_matrices_add_what_they_should_and_the_host_waits_for_nothing(
+    rows: int, float8_matmul: bool
+) -> None:
+    layer = layer_of(3072, 1024).cuda()
+    layer.float8_matmul = float8_matmul
+    down, up = torch.randn(16, 3072, device="cuda") * 0.02, torch.randn(1024, 16, device="cuda") * 0.3
+    hidden = torch.randn(1, rows, 3072, device="cuda", dtype=torch.bfloat16)
+    expected = layer(hidden).double() + hidden.double() @ down.double().T @ up.double().T
+    layer.low_rank = LowRank(down.bfloat16(), up.bfloat16(), *quantize(down))
+    layer(hidden)
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        result = layer(hidden)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert difference(result, expected) < ROUNDING
