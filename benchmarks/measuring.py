@@ -96,7 +96,9 @@ class Gauge:
         self.peaks: dict[str, Peak] = {}
 
     def __enter__(self) -> Self:
-        self.stage("")
+        if self._device.type == "cuda":
+            # What was before, and what the row before left on the card, is not this row's.
+            torch.cuda.reset_peak_memory_stats(self._device)
         self._thread.start()
         return self
 

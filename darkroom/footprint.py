@@ -46,8 +46,8 @@ class Coefficients:
     # In strips, of a layer that works on one: its input widened, its output, and what lies between.
     decode_strip_copies: float = 3.5
     encode_strip_copies: float = 5.2
-    # Workspaces of the matrix libraries, embeddings, latents.
-    standing: int = 96 * MIB
+    # Workspaces of the matrix libraries, embeddings, latents, and the allocator's pages that are used in part.
+    standing: int = 160 * MIB
     # What the allocator holds beyond what is alive, as a share of a stage's activations.
     fragmentation: float = 0.1
     # Of a whole card: what its driver, the context and the desktop take. Of its free memory: kernels yet to be loaded.

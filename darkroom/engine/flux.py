@@ -163,7 +163,7 @@ class WatchedPipeline(FluxImagePipeline):  # type: ignore[misc]
     def set_stage(self, request: GenerationRequest) -> None:
         assert self.current_plan is not None
         texts = _texts(request)
-        unread = sum(self.known_prompt(text, self.model.prompt_tokens) is None for text in texts)
+        unread = sum((self.model.name, text, self.model.prompt_tokens) not in self.prompts for text in texts)
         use_float8_matmul(self.dit, self.current_plan.float8_matmul)
         label = (texts, request.guidance, request.steps)
         self.residence.begin(self.current_plan, prompts=unread, passes=request.steps * len(texts), label=label)
@@ -197,7 +197,8 @@ class WatchedPipeline(FluxImagePipeline):  # type: ignore[misc]
     def denoising(self, timesteps: Tensor) -> Iterator[Tensor]:
         """DiffSynth's progress bar: the loop over steps runs through it."""
         self._enter("denoising")
-        yield from timesteps
+        # Moved at once: DiffSynth moves each by itself, and the host would wait for the card in every step.
+        yield from timesteps.to(device=self.device, dtype=self.torch_dtype)
 
     def cfg_guided_model_fn(
         self,

@@ -24,6 +24,9 @@ class PromptCache:
     def bytes(self) -> int:
         return sum(_size(answer) for answer in self._answers.values())
 
+    def __contains__(self, model_prompt_tokens: object) -> bool:
+        return model_prompt_tokens in self._answers
+
     def get(self, model: str, prompt: str, tokens: int, device: torch.device) -> dict[str, Tensor] | None:
         """A copy on the device, exactly as it was put in."""
         answer = self._answers.get((model, prompt, tokens))

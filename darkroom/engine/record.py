@@ -26,8 +26,10 @@ class Record:
         self._clock = _CardClock() if device.type == "cuda" else _Clock()
         self._began = time.monotonic()
         self._stages: list[tuple[Stage, Moment]] = []
+        self._retries = 0
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)
+            self._retries = _retries(device)
 
     def enter(self, stage: Stage) -> None:
         if not self._stages or self._stages[-1][0] != stage:
@@ -51,8 +53,14 @@ class Record:
                 "peak_mib": torch.cuda.max_memory_reserved(self._device) // MIB,
                 "allocated_mib": torch.cuda.max_memory_allocated(self._device) // MIB,
                 "weights": self._plan.weights,
+                # How often memory was found only after the allocator's cache had been emptied.
+                "allocator_retries": _retries(self._device) - self._retries,
             }
         return facts
+
+
+def _retries(device: torch.device) -> int:
+    return int(torch.cuda.memory_stats(device).get("num_alloc_retries", 0))
 
 
 class _Clock:
