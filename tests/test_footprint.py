@@ -1,9 +1,7 @@
 """What a stage is said to need is what DiffSynth's modules, at FLUX.1's size and without content, really keep alive."""
 
-import weakref
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
 
 import pytest
 import torch
@@ -12,8 +10,6 @@ from diffsynth.models.flux_text_encoder_t5 import FluxTextEncoderT5
 from diffsynth.models.flux_vae import FluxVAEDecoder, FluxVAEEncoder
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_iter
 
 from darkroom.architecture import FLUX1
 from darkroom.cards import KNOWN, speed_of
@@ -21,41 +17,11 @@ from darkroom.engine import decoding
 from darkroom.engine.float8 import Float8Linear, use_float8_matmul
 from darkroom.engine.modulation import BlockModulation
 from darkroom.footprint import COEFFICIENTS, MIB, Footprint, allocated
+from tests.alive import AliveBytes
 
 # Only what is alive: no workspaces, no share of the allocator's.
 ALIVE = replace(COEFFICIENTS, standing=0, fragmentation=0, convolution_workspace=0, t5_bias_copies=1)
 PROMPT_TOKENS = 512
-
-
-class AliveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Counts what a forward pass keeps alive at its height, beside what was there before."""
-
-    def __init__(self, before: Iterable[Tensor]) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.now: int = 0
-        self.most: int = 0
-        self._known = {tensor.untyped_storage()._cdata for tensor in before}
-
-    def __torch_dispatch__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        result = func(*args, **(kwargs or {}))
-        for tensor in tree_iter(result):
-            if isinstance(tensor, Tensor) and tensor.untyped_storage()._cdata not in self._known:
-                self._count(tensor.untyped_storage())
-        return result
-
-    def _count(self, storage: torch.UntypedStorage) -> None:
-        place, size = storage._cdata, storage.nbytes()
-        self._known.add(place)
-        self.now += size
-        self.most = max(self.most, self.now)
-
-        def gone() -> None:
-            self.now -= size
-            self._known.discard(place)
-
-        weakref.finalize(storage, gone)
 
 
 @pytest.fixture(autouse=True)

@@ -1,21 +1,18 @@
 """The VAE in strips gives what it gives in one go, at every size, with less memory."""
 
-import weakref
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_iter
 
 from darkroom.catalog import DEMO
 from darkroom.engine import demo
 from darkroom.engine.decoding import _Strips, decode, encode
 from darkroom.engine.loading import load_models
+from tests.alive import AliveBytes
 
 MODELS = Path(__file__).parents[2] / "models"
 # One step of the 255 of a picture's bytes, in −1…1.
@@ -186,35 +183,6 @@ def test_latents_that_are_not_numbers_are_refused(narrow_vae: Vaes, value: float
 def test_a_tile_of_no_pixels_is_refused(narrow_vae: Vaes) -> None:
     with pytest.raises(ValueError, match="tile 0"):
         decode(narrow_vae["flux_vae_decoder"], torch.randn(1, 16, 8, 8), tile=0)
-
-
-class AliveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Counts the bytes of tensors made since it began, and the most there were at once."""
-
-    def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.now = self.most = 0
-        self._known: set[int] = set()
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        result = func(*args, **(kwargs or {}))
-        given = {tensor.untyped_storage()._cdata for tensor in tree_iter(args) if isinstance(tensor, Tensor)}
-        for tensor in tree_iter(result):
-            if isinstance(tensor, Tensor) and tensor.untyped_storage()._cdata not in self._known | given:
-                self._count(tensor.untyped_storage())
-        return result
-
-    def _count(self, storage: torch.UntypedStorage) -> None:
-        place, size = storage._cdata, storage.nbytes()
-        self._known.add(place)
-        self.now += size
-        self.most = max(self.most, self.now)
-
-        def gone() -> None:
-            self.now -= size
-            self._known.discard(place)
-
-        weakref.finalize(storage, gone)
 
 
 def most_alive(work: Callable[[], Tensor]) -> int:
