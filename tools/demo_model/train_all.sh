@@ -11,7 +11,7 @@ python="python3 -m tools.demo_model"
 flow_cards=$((cards > 2 ? cards - 1 : cards))
 team() { # team CARDS PROGRAM ARGUMENTS…
     count=$1; shift
-    if [ "$count" -gt 1 ]; then torchrun --standalone --nproc-per-node "$count" -m "tools.demo_model.$@"
+    if [ "$count" -gt 1 ]; then python3 -m torch.distributed.run --standalone --nproc-per-node "$count" -m "tools.demo_model.$@"
     else python3 -m "tools.demo_model.$@"; fi
 }
 more=${PICTURES:-50000} small=${SMALL_PICTURES:-60000} tokens=${TOKENS:-96000} workers=${WORKERS:-8}
