@@ -13,8 +13,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-PROBED_AT_ONCE = 256 << 20
-
 
 class HostMemory:
     """`content` is `size` bytes from a page's border on. Pinned or not, they are read and written like any others."""
@@ -47,26 +45,6 @@ class HostMemory:
         if self._unpin is not None:
             self._unpin()
             self._unpin = None
-
-
-def probe_pinning(size: int) -> bool:
-    """Whether `size` bytes can be pinned now, beside what is. Takes them for a moment."""
-    if not torch.cuda.is_available():
-        return False
-    taken: list[HostMemory] = []
-    try:
-        for start in range(0, size, PROBED_AT_ONCE):
-            taken.append(HostMemory(min(PROBED_AT_ONCE, size - start)))
-            taken[-1].content.zero_()
-            if not taken[-1].pin():
-                return False
-    except RuntimeError:
-        # torch's word for: there is not that much memory at all.
-        return False
-    finally:
-        for memory in taken:
-            memory.unpin()
-    return True
 
 
 def _register(content: Tensor) -> bool:

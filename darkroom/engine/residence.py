@@ -73,11 +73,6 @@ class Residence:
         """Of a part, without its blocks."""
         return self._guests[name].bytes
 
-    @property
-    def pinned(self) -> bool:
-        """Whether all that streams under the plan is pinned."""
-        return all(unit.pinned for place, unit in enumerate(self._stream.units) if place not in self._stream.kept)
-
     def begin(self, plan: Plan, *, prompts: int, passes: int, label: Hashable = None) -> None:
         """`prompts` will be read, and the transformer will run `passes` times. Raises torch.OutOfMemoryError.
 
