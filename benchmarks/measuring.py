@@ -161,7 +161,8 @@ def cap_card(device: torch.device, cap: int | None) -> None:
     if device.type == "cuda":
         torch.cuda.empty_cache()
         total = torch.cuda.get_device_properties(device).total_memory
-        torch.cuda.set_per_process_memory_fraction(1.0 if cap is None else min(1.0, (cap - TAKEN) / total), device)
+        place = torch.cuda.current_device() if device.index is None else device.index
+        torch.cuda.set_per_process_memory_fraction(1.0 if cap is None else min(1.0, (cap - TAKEN) / total), place)
 
 
 # --- time

@@ -21,9 +21,10 @@ class HostMemory:
         # What is made in inference mode could not be written from another thread.
         with torch.inference_mode(False):
             room = torch.empty(size + mmap.PAGESIZE, dtype=torch.uint8)
-        # A page must not be pinned twice: nothing else that is pinned may lie on the first or the last.
-        start = -room.data_ptr() % mmap.PAGESIZE
-        self.content = room[start : start + size]
+            # A page must not be pinned twice: nothing else that is pinned may lie on the first or the last.
+            start = -room.data_ptr() % mmap.PAGESIZE
+            # A slice of `room` would do for copies, but torch's `is_pinned` asks where a tensor's storage begins.
+            self.content = torch.from_numpy(room.numpy()[start : start + size])
         self._unpin: weakref.finalize[[Tensor], HostMemory] | None = None
 
     @property

@@ -6,11 +6,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from diffsynth.models.flux_vae import VAEAttentionBlock
 from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from darkroom.catalog import DEMO
 from darkroom.engine import demo
-from darkroom.engine.decoding import _Strips, decode, encode
+from darkroom.engine.decoding import _plain, _Strips, decode, encode
 from darkroom.engine.loading import load_models
 from tests.alive import AliveBytes
 
@@ -139,6 +142,44 @@ def test_in_bfloat16_both_ways_differ_by_roundings_only(vae: Vaes) -> None:
     whole, strips = (decode(short["flux_vae_decoder"], exact.bfloat16(), tile=tile) for tile in (None, 100))
     assert largest_difference(strips, whole) < 4 * ONE_LEVEL
     assert (strips - picture).abs().mean() < 1.1 * (whole - picture).abs().mean() < ONE_LEVEL
+
+
+@pytest.mark.parametrize("convolution", [True, False])
+def test_attention_is_diffsynths_and_its_rows_lie_as_kernels_want_them(
+    monkeypatch: pytest.MonkeyPatch, convolution: bool
+) -> None:
+    torch.manual_seed(3)
+    block = VAEAttentionBlock(2, 16, 32, 2, norm_num_groups=8, use_conv_attention=convolution).requires_grad_(False)
+    hidden = torch.randn(2, 32, 6, 10)
+    given: list[Tensor] = []
+    expected = block(hidden, None, None, None)[0]
+    attention = functional.scaled_dot_product_attention
+
+    def watched(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        given.extend((query, key, value))
+        return attention(query, key, value)
+
+    monkeypatch.setattr(functional, "scaled_dot_product_attention", watched)
+    assert torch.allclose(_plain(block)(hidden), expected, atol=1e-5)
+    assert [each.stride(-1) for each in given] == [1] * 6
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA card")
+@torch.no_grad()
+def test_on_a_card_attention_at_flux_size_holds_no_weight_of_each_place_for_each_other() -> None:
+    torch.manual_seed(3)
+    block = VAEAttentionBlock(1, 512, 512, 1, eps=1e-6).to("cuda", torch.bfloat16)
+    hidden = torch.randn(1, 512, 96, 80, device="cuda", dtype=torch.bfloat16)
+    _plain(block)(hidden)
+    expected = block(hidden, None, None, None)[0]
+    torch.cuda.reset_peak_memory_stats()
+    before = torch.cuda.memory_allocated()
+    # Without the kernel that writes them out: if none of the others took it, this would raise.
+    with sdpa_kernel([SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.CUDNN_ATTENTION]):
+        answer = _plain(block)(hidden)
+    assert torch.cuda.max_memory_allocated() - before < 20 * hidden.nbytes
+    assert (answer - expected).abs().max() < 0.02 * expected.abs().max()
 
 
 class Enough(Exception):

@@ -57,7 +57,10 @@ def make_clip_tokenizer(texts: list[str]) -> CLIPTokenizer:
     for letter in sorted(pre_tokenizers.ByteLevel.alphabet()):
         vocabulary.setdefault(letter + "</w>", len(vocabulary))
     merges = _merges_of(learner)
-    kept = {token: place for place, token in enumerate(sorted(vocabulary, key=vocabulary.__getitem__))}
+    # The learner numbers the letters differently each time; in their own order they are the same again.
+    pieces = sorted(vocabulary, key=lambda piece: (len(piece.removesuffix("</w>")) > 1, vocabulary[piece]))
+    letters = sorted(piece for piece in pieces if len(piece.removesuffix("</w>")) == 1)
+    kept = {token: place for place, token in enumerate(letters + pieces[len(letters) :])}
     kept["<|startoftext|>"] = len(kept)
     kept["<|endoftext|>"] = len(kept)
     return CLIPTokenizer(vocab=kept, merges=merges, model_max_length=CLIP_TOKENS)
