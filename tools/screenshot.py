@@ -19,11 +19,43 @@ MILLISECONDS_PER_PICTURE = 180_000
 
 # In both languages of the page, with seed and shape. The last one is what the page shows in large.
 PICTURES = (
-    ({"en": "a snowy forest at night", "zh": "雪夜的森林"}, "11", "square"),
-    ({"en": "the sea at sunset, clouds", "zh": "日落时多云的大海"}, "5", "landscape"),
-    ({"en": "mountains on a misty morning", "zh": "雾中清晨的群山"}, "3", "portrait"),
-    ({"en": "a clear day in the desert", "zh": "晴朗白天的沙漠"}, "8", "square"),
-    ({"en": "a quiet lake on a clear day, forest hills", "zh": "晴朗的白天，宁静的湖边"}, "7", "landscape"),
+    (
+        {"en": "a yellow house and a green cat, at the sea at dusk", "zh": "黄昏的海边，一座黄色的房子和一只绿色的猫"},
+        "3",
+        "square",
+    ),
+    (
+        {
+            "en": "a green lighthouse and a pink cottage on a misty night",
+            "zh": "有雾的夜晚，一座绿色的灯塔和一座粉色的小屋",
+        },
+        "11",
+        "landscape",
+    ),
+    (
+        {
+            "en": "a yellow hot-air balloon over the mountains, snow, morning",
+            "zh": "下雪的早晨，群山上空一只黄色的热气球",
+        },
+        "5",
+        "portrait",
+    ),
+    (
+        {
+            "en": "a purple rabbit on the left, an orange mushroom on the right, sunset",
+            "zh": "日落，左边一只紫色的兔子，右边一朵橙色的蘑菇",
+        },
+        "8",
+        "square",
+    ),
+    (
+        {
+            "en": "a pink castle and a red kite, a clear day in the meadow",
+            "zh": "晴朗的白天，草地上一座粉色的城堡和一只红色的风筝",
+        },
+        "7",
+        "landscape",
+    ),
 )
 
 

@@ -14,7 +14,7 @@ team() { # team CARDS PROGRAM ARGUMENTS…
     if [ "$count" -gt 1 ]; then python3 -m torch.distributed.run --standalone --nproc-per-node "$count" -m "tools.demo_model.$@"
     else python3 -m "tools.demo_model.$@"; fi
 }
-more=${PICTURES:-50000} small=${SMALL_PICTURES:-60000} tokens=${TOKENS:-96000} workers=${WORKERS:-8}
+more=${PICTURES:-45000} small=${SMALL_PICTURES:-90000} tokens=${TOKENS:-64000} workers=${WORKERS:-8}
 model=${OUT_FOLDER:-models/demo}
 mkdir -p "$work"
 
@@ -31,21 +31,21 @@ drawing=$!
 if [ "$cards" -gt 0 ]; then
     CUDA_VISIBLE_DEVICES=$last nice $python.train_flow --only-warm-up --tokens "$tokens" &
 fi
-team "$cards" train_vae --data "$work/first" --out "$work/vae" --minutes "${VAE_MINUTES:-9}" --sharpen-minutes 0 ${VAE_ARGUMENTS:-}
+team "$cards" train_vae --data "$work/first" --out "$work/vae" --minutes "${VAE_MINUTES:-14}" --sharpen-minutes 0 ${VAE_ARGUMENTS:-}
 wait $drawing
 
 ( export CUDA_VISIBLE_DEVICES=$last
   $python.train_judge --data "$work/more" --out "$work/judge.safetensors" --minutes "${JUDGE_MINUTES:-2.5}"
   $python.train_vae --data "$work/first" "$work/ink" --out "$work/vae" --resume --minutes 0 \
-      --sharpen-minutes "${SHARPEN_MINUTES:-6}" ) &
+      --sharpen-minutes "${SHARPEN_MINUTES:-0}" ) &
 beside=$!
 team "$flow_cards" train_flow --data "$work/small" "$work/first" "$work/more" --vae "$work/vae" \
     --tokenizers "$work/tokenizers" --text "$work/text.safetensors" --out "$work/flow" --tokens "$tokens" \
-    --workers "$workers" --minutes "${FLOW_MINUTES:-30}" --distil-minutes "${DISTIL_MINUTES:-3}" ${FLOW_ARGUMENTS:-}
+    --workers "$workers" --minutes "${FLOW_MINUTES:-24}" --distil-minutes "${DISTIL_MINUTES:-2}" ${FLOW_ARGUMENTS:-}
 wait $beside
 CUDA_VISIBLE_DEVICES=$first $python.train_lora --data "$work/ink" --vae "$work/vae" --tokenizers "$work/tokenizers" \
     --network "$work/flow/network.safetensors" --out "$work/ink.safetensors" --workers "$workers" \
-    --minutes "${LORA_MINUTES:-2}"
+    --minutes "${LORA_MINUTES:-1}"
 cp "$work/judge.safetensors" tools/demo_model/judge.safetensors
 $python.export --network "$work/flow/network.safetensors" --vae "$work/vae/vae.safetensors" \
     --tokenizers "$work/tokenizers" --lora "$work/ink.safetensors" --out "$model"
