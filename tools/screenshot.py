@@ -20,22 +20,25 @@ MILLISECONDS_PER_PICTURE = 180_000
 # In both languages of the page, with seed and shape. The last one is what the page shows in large.
 PICTURES = (
     (
-        {"en": "a yellow house and a green cat, at the sea at dusk", "zh": "黄昏的海边，一座黄色的房子和一只绿色的猫"},
+        {
+            "en": "one green cat on the left and one yellow house on the right, at the sea at dusk",
+            "zh": "黄昏的海边，左边一只绿色的猫，右边一座黄色的房子",
+        },
         "3",
         "square",
     ),
     (
         {
-            "en": "a green lighthouse and a pink cottage on a misty night",
-            "zh": "有雾的夜晚，一座绿色的灯塔和一座粉色的小屋",
+            "en": "one pink cottage on the left and one green lighthouse in the middle, on a misty night",
+            "zh": "有雾的夜晚，左边一座粉色的小屋，中间一座绿色的灯塔",
         },
         "11",
         "landscape",
     ),
     (
         {
-            "en": "a yellow hot-air balloon over the mountains, snow, morning",
-            "zh": "下雪的早晨，群山上空一只黄色的热气球",
+            "en": "one yellow hot-air balloon in the middle, mountains, a snowy morning",
+            "zh": "下雪的早晨，群山，中间一只黄色的热气球",
         },
         "5",
         "portrait",
@@ -50,8 +53,8 @@ PICTURES = (
     ),
     (
         {
-            "en": "a pink castle and a red kite, a clear day in the meadow",
-            "zh": "晴朗的白天，草地上一座粉色的城堡和一只红色的风筝",
+            "en": "one pink castle on the left and one red kite on the right, a clear day in the meadow",
+            "zh": "晴朗的白天，草地上，左边一座粉色的城堡，右边一只红色的风筝",
         },
         "7",
         "landscape",
@@ -78,7 +81,9 @@ def main() -> int:
             make_picture(page, prompts[language], seed, shape)
             page.wait_for_function("made => window.made === made", arg=made, timeout=MILLISECONDS_PER_PICTURE)
         page.wait_for_selector(f'img[src*="/pictures/{len(PICTURES)}"] >> visible=true')
-        page.wait_for_function("() => [...document.images].every(image => image.hidden || image.complete)")
+        page.wait_for_function(
+            "() => [...document.images].every(image => !image.checkVisibility() || image.naturalWidth)"
+        )
         page.evaluate("document.activeElement.blur(); window.scrollTo(0, 0)")
         file.parent.mkdir(parents=True, exist_ok=True)
         page.screenshot(path=file, animations="disabled")
