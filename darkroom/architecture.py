@@ -161,8 +161,10 @@ class Architecture:
         norms = (clip.layers * 4 + 2) * clip.width
         tables = (clip.vocabulary + clip.positions) * clip.width
         scales = clip.layers * len(layers) * SCALE_BYTES if clip.float8 else 0
-        return weights * (1 if clip.float8 else self.number_bytes) + scales + (
-            (biases + norms + tables) * self.number_bytes
+        return (
+            weights * (1 if clip.float8 else self.number_bytes)
+            + scales
+            + ((biases + norms + tables) * self.number_bytes)
         )
 
     @cached_property

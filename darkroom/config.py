@@ -66,6 +66,11 @@ def _profile(value: object) -> object:
     return str(value) if isinstance(value, int) else value
 
 
+def _on_or_off(value: object) -> object:
+    """YAML reads on and off as true and false."""
+    return ("on" if value else "off") if isinstance(value, bool) else value
+
+
 def _tile(value: object) -> object:
     """YAML reads off as false, and a variable holds a number as text."""
     if value in ("auto", "off") or value is False:
@@ -99,6 +104,7 @@ class FolderSettings(_Section):
 
     models: Path = Path("models")
     history: Path = Path("history")
+    cache: Path = Path("cache")
 
 
 class EngineSettings(_Section):
@@ -107,6 +113,7 @@ class EngineSettings(_Section):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: Annotated[int, Field(ge=0, le=1024)] = 0
     idle_minutes: Annotated[float, Field(ge=0, le=10_080)] = 10
+    compile: Annotated[Literal["auto", "on", "off"], BeforeValidator(_on_or_off)] = "auto"
 
 
 class MemorySettings(_Section):
@@ -122,6 +129,12 @@ class AllocatorSettings(_Section):
     """How the engine asks for memory on the graphics card."""
 
     expandable_segments: Switch = True
+
+
+class ConversionSettings(_Section):
+    """Whether checkpoints wider than float8 are written anew as float8, once."""
+
+    enabled: Switch = True
 
 
 class OffloadSettings(_Section):
@@ -196,6 +209,7 @@ class Settings(BaseSettings):
     server: ServerSettings = ServerSettings()
     folders: FolderSettings = FolderSettings()
     engine: EngineSettings = EngineSettings()
+    conversion: ConversionSettings = ConversionSettings()
     memory: MemorySettings = MemorySettings()
     memory_management: AllocatorSettings = AllocatorSettings()
     offload: OffloadSettings = OffloadSettings()
@@ -229,8 +243,10 @@ def load_settings(path: Path) -> Settings:
         settings = _SettingsOfFile()
     except ValidationError as error:
         raise InvalidConfig(*(_of_a_key(problem) for problem in problems_of(error))) from error
-    base = path.resolve().parent
-    folders = FolderSettings(models=base / settings.folders.models, history=base / settings.folders.history)
+    base, relative = path.resolve().parent, settings.folders
+    folders = FolderSettings(
+        models=base / relative.models, history=base / relative.history, cache=base / relative.cache
+    )
     return settings.model_copy(update={"folders": folders})
 
 

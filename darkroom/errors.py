@@ -7,6 +7,7 @@ DarkroomError
 ├── HistoryUnusable     the history cannot be read or written, is from a newer version, or is in use
 ├── StylesUnusable      the file of styles holds something that is not a style
 ├── ModelUnusable       weights are missing, damaged or of a kind this version cannot run
+├── LoraUnusable        a LoRA is missing, damaged, for another model or of a kind this version cannot use
 ├── DoesNotFit          a picture needs more of the card's or the computer's memory than there is
 └── EngineLost          the engine process ended, or stopped answering, while it was needed
 
@@ -128,6 +129,27 @@ class ModelUnusable(DarkroomError):
     @property
     def details(self) -> Mapping[str, str]:
         return {"reason": self.reason, "file": self.file}
+
+
+class LoraUnusable(DarkroomError):
+    """`reason` is "missing", "damaged", "other_model" or "layout"; `file` is what a person can look for."""
+
+    SENTENCES: Mapping[str, str] = {
+        "lora_missing": "There is no LoRA {file} in the folder loras of this model, or of all models",
+        "lora_damaged": "The LoRA {file} is damaged or not complete",
+        "lora_other_model": "The LoRA {file} was made for another model",
+        "lora_layout": "The LoRA {file} is of a kind that this version cannot use",
+    }
+
+    def __init__(self, reason: str, file: str) -> None:
+        self.code = f"lora_{reason}"
+        self.reason = reason
+        self.file = file
+        super().__init__(self.SENTENCES[self.code].format(file=file) + ".")
+
+    @property
+    def details(self) -> Mapping[str, str]:
+        return {"file": self.file}
 
 
 class DoesNotFit(DarkroomError):

@@ -136,11 +136,12 @@ def make_plan(
     width: int,
     height: int,
     passes: int | None = None,
+    low_rank_bytes: int = 0,
     coefficients: Coefficients = COEFFICIENTS,
 ) -> Plan:
     """The fastest plan that fits, for so many `passes` of the transformer (by default the model's default steps).
 
-    Raises DoesNotFit, which names what would.
+    `low_rank_bytes` is what LoRAs take where it computes, in all stages. Raises DoesNotFit, which names what would.
     """
     card = None if wishes.profile == "cpu" else machine.card
     number_bytes = 2 if card else machine.number_bytes
@@ -153,15 +154,14 @@ def make_plan(
         width=width,
         height=height,
         passes=model.default_steps if passes is None else passes,
+        low_rank_bytes=low_rank_bytes,
         coefficients=coefficients,
     )
     found = _find(task)
     if isinstance(found, Plan):
         return found
     largest = _largest_that_fits(task)
-    raise DoesNotFit(
-        found.where, model=model.title, wanted=(width, height), largest=largest, gigabytes=found.gigabytes
-    )
+    raise DoesNotFit(found.where, model=model.title, wanted=(width, height), largest=largest, gigabytes=found.gigabytes)
 
 
 def profile_for(card: Card | None) -> Profile:
@@ -190,6 +190,7 @@ class _Task:
     width: int
     height: int
     passes: int
+    low_rank_bytes: int
     coefficients: Coefficients
 
     @property
@@ -201,6 +202,11 @@ class _Task:
         """All rows, and the one whose turn it is."""
         row = self.architecture.modulation_row_bytes
         return allocated(self.table_rows * row) + allocated(row) if self.table_rows else 0
+
+    @property
+    def beside_weights(self) -> int:
+        """What is where it computes through all stages, and belongs to no part of the model."""
+        return self.table_bytes + self.low_rank_bytes
 
     @property
     def modulating(self) -> int:
@@ -252,7 +258,7 @@ def _on_card(task: _Task, card: Card) -> Plan | _Lack:
     layout = next(layout for layout, tile in choices if _peaks(task, layout, tile).highest <= budget)
     # What the blocks leave free may do for a larger tile than the one they made room for.
     tile = next(tile for tile in task.tiles if _peaks(task, layout, tile).highest <= budget)
-    resting = layout.resting_bytes(task.architecture) + task.table_bytes
+    resting = layout.resting_bytes(task.architecture) + task.beside_weights
     room = budget - resting - allocated(task.architecture.vae_encoder_bytes)
     encode_tile = next((side for side in task.tiles if task.footprint.encoding(side) <= room), tile)
     weights, rate, ram = _rest_in_ram(task, layout, card.copy_rate)
@@ -283,7 +289,7 @@ def _on_card(task: _Task, card: Card) -> Plan | _Lack:
 
 def _without_card(task: _Task) -> Plan | _Lack:
     model, c, footprint = task.architecture, task.coefficients, task.footprint
-    base = c.process_ram + c.pixel_ram * task.width * task.height + model.stored_bytes + task.table_bytes
+    base = c.process_ram + c.pixel_ram * task.width * task.height + model.stored_bytes + task.beside_weights
 
     def ram(tile: int | None) -> int:
         denoising = max(footprint.denoising, task.modulating)
@@ -341,7 +347,7 @@ def _choices(task: _Task) -> Iterator[tuple[Layout, int | None]]:
 def _peaks(task: _Task, layout: Layout, tile: int | None) -> StagePeaks:
     model, footprint = task.architecture, task.footprint
     # The table is kept for the next picture.
-    resting = layout.resting_bytes(model) + task.table_bytes
+    resting = layout.resting_bytes(model) + task.beside_weights
     ring = layout.slots * allocated(layout.slot_bytes(model))
     clip = 0 if "text_encoder_1" in layout.stays else allocated(model.clip_bytes)
     t5 = 0 if "text_encoder_2" in layout.stays else allocated(model.t5_norm_bytes)

@@ -13,6 +13,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from darkroom.errors import InvalidRequest, Problem, shown
 
 LONGEST_PROMPT = 10_000
+LONGEST_LORA_NAME = 200
+MOST_LORAS = 8
 LARGEST_SEED = 2**32 - 1
 RANDOM_SEED = -1
 
@@ -28,8 +30,31 @@ def unprintable(character: str) -> bool:
     return (character < " " and character not in "\n\r\t") or character == "\x7f" or "\ud800" <= character <= "\udfff"
 
 
+def _is_file_name(name: str) -> str:
+    """Without its ending, perhaps below folders; never outside of where it is looked for."""
+    parts = name.split("/")
+    if any(part.strip(" .") != part or not part for part in parts) or any(sign in name for sign in '\\:*?"<>|'):
+        raise ValueError("the name of a file, such as ink or drawings/ink")
+    return _is_plain_text(name)
+
+
+def _are_different(loras: "tuple[LoraUse, ...]") -> "tuple[LoraUse, ...]":
+    if len({use.name for use in loras}) < len(loras):
+        raise ValueError("each LoRA once")
+    return loras
+
+
 PromptText = Annotated[str, Field(max_length=LONGEST_PROMPT), AfterValidator(_is_plain_text)]
 PixelCount = Annotated[int, Field(ge=64, le=4096, multiple_of=16)]
+
+
+class LoraUse(BaseModel):
+    """A LoRA by the name of its file, without .safetensors, and how strongly it counts."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
+
+    name: Annotated[str, Field(min_length=1, max_length=LONGEST_LORA_NAME), AfterValidator(_is_file_name)]
+    weight: Annotated[float, Field(ge=-2, le=2)] = 1.0
 
 
 class GenerationRequest(BaseModel):
@@ -37,7 +62,8 @@ class GenerationRequest(BaseModel):
 
     The seed is always chosen here (0 to 2³² − 1): "random" is a wish of the form, never a stored value.
     `guidance` is FLUX's distilled guidance; `cfg_scale` above 1 is true classifier-free guidance, the only case
-    in which `negative_prompt` counts, at twice the time. `width` and `height` are in pixels.
+    in which `negative_prompt` counts, at twice the time. `width` and `height` are in pixels. `loras` lie in the folder
+    `loras` of the model or of all models.
     """
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
@@ -51,6 +77,10 @@ class GenerationRequest(BaseModel):
     width: PixelCount
     height: PixelCount
     model: Annotated[str, Field(min_length=1, max_length=100)]
+    # Not strict: JSON has lists.
+    loras: Annotated[
+        tuple[LoraUse, ...], Field(strict=False, max_length=MOST_LORAS), AfterValidator(_are_different)
+    ] = ()
 
 
 def parse_request(values: Mapping[str, Any]) -> GenerationRequest:
@@ -99,6 +129,10 @@ def _allowed(kind: str, message: str, context: Mapping[str, Any]) -> str:
             return "no such field"
         case "missing":
             return "a value"
+        case "tuple_type":
+            return "a list"
+        case "too_long":
+            return f"at most {context['max_length']} of them"
         case "int_type" | "int_from_float" | "int_parsing":
             return "a whole number"
         case "float_type" | "finite_number" | "float_parsing":

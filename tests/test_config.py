@@ -56,10 +56,7 @@ def test_the_documentation_lists_every_key_with_its_default_and_variable(root: P
     lines = (root / "docs" / "configuration.md").read_text("utf-8").splitlines()
     rows = [row.groupdict() for row in map(TABLE_ROW.match, lines) if row]
     documented = [(row["key"], row["default"].strip("` "), row["variable"]) for row in rows]
-    expected = [
-        (key, written(default))
-        for key, default in flat(defaults())
-    ]
+    expected = [(key, written(default)) for key, default in flat(defaults())]
     assert documented == [(*pair, variable) for pair, variable in zip(expected, variables(), strict=True)]
 
 
@@ -95,7 +92,7 @@ def test_relative_folders_start_at_the_file_and_absolute_ones_stay(file: Path, t
     elsewhere = tmp_path / "elsewhere"
     file.write_text(yaml.safe_dump({"folders": {"models": "weights", "history": str(elsewhere)}}), "utf-8")
     folders = load_settings(file).folders
-    assert (folders.models, folders.history) == (tmp_path / "weights", elsewhere)
+    assert (folders.models, folders.history, folders.cache) == (tmp_path / "weights", elsewhere, tmp_path / "cache")
 
 
 @pytest.mark.parametrize(
@@ -110,12 +107,15 @@ def test_relative_folders_start_at_the_file_and_absolute_ones_stay(file: Path, t
         ("sever: {port: 7000}", "allowed: no such field"),
         ("engine: {device: gpu}", "engine.device is gpu; allowed: "),
         ("engine: {idle_minutes: .nan}", "engine.idle_minutes is nan; allowed: "),
+        ("engine: {compile: fast}", "engine.compile is fast; allowed: "),
         ("engine: {threads: -1}", "engine.threads is -1; allowed: at least 0"),
         ("language: fr", "language is fr; allowed: "),
         ("logging: {level: loud}", "logging.level is loud; allowed: one of debug, info, warning, error"),
         ("keep_in_vram: maybe", "keep_in_vram is maybe; allowed: true or false"),
         ("keep_in_vram: 2", "keep_in_vram is 2; allowed: true or false"),
         ("offload: {enabled: [1]}", "offload.enabled is [1]; allowed: true or false"),
+        ("conversion: {enabled: sometimes}", "conversion.enabled is sometimes; allowed: true or false"),
+        ("conversion: {cache: /tmp}", "conversion.cache is /tmp; allowed: no such field"),
         ("offload: {enable: true}", "offload.enable is True; allowed: no such field"),
         ("memory_management: {expandable_segments: some}", "memory_management.expandable_segments is some; allowed: "),
         ("memory: {profil: 8}", "memory.profil is 8; allowed: no such field"),

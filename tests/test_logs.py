@@ -17,9 +17,7 @@ for name in ("darkroom.engine", "library"):
 
 
 def said(level: str, root: Path) -> list[str]:
-    run = subprocess.run(
-        [sys.executable, "-c", PROGRAM, level], cwd=root, capture_output=True, text=True, check=True
-    )
+    run = subprocess.run([sys.executable, "-c", PROGRAM, level], cwd=root, capture_output=True, text=True, check=True)
     assert all(" engine " in line for line in run.stderr.splitlines())
     return [" ".join(line.split()[-2:]) for line in run.stderr.splitlines()]
 

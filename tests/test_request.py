@@ -28,9 +28,9 @@ def refused(**values: Any) -> dict[str, tuple[str, str]]:
     return {problem.field: (problem.value, problem.allowed) for problem in refusal.value.problems}
 
 
-def test_a_good_request_keeps_its_values_and_fills_in_the_two_that_may_be_left_out() -> None:
+def test_a_good_request_keeps_its_values_and_fills_in_those_that_may_be_left_out() -> None:
     request = parse_request(GOOD)
-    assert request.model_dump() == GOOD | {"negative_prompt": "", "cfg_scale": 1.0}
+    assert request.model_dump() == GOOD | {"negative_prompt": "", "cfg_scale": 1.0, "loras": ()}
 
 
 @pytest.mark.parametrize(
@@ -133,6 +133,53 @@ def test_everything_that_is_wrong_is_named_at_once() -> None:
 def test_a_model_without_a_name_is_refused() -> None:
     assert refused(model="") == {"model": ("", "at least 1 character")}
     assert list(refused(model="m" * 101)) == ["model"]
+
+
+def test_loras_are_named_and_weighted() -> None:
+    values = [{"name": "ink"}, {"name": "drawings/ink 2.1", "weight": -2}, {"name": "水墨", "weight": 0.5}]
+    request = parse_request(GOOD | {"loras": values})
+    assert [(use.name, use.weight) for use in request.loras] == [
+        ("ink", 1.0),
+        ("drawings/ink 2.1", -2.0),
+        ("水墨", 0.5),
+    ]
+    assert len({request, parse_request(request.model_dump()), parse_request(request.model_dump(mode="json"))}) == 1
+    assert parse_request(GOOD | {"loras": [{"name": str(number)} for number in range(8)]}).loras
+
+
+@pytest.mark.parametrize(
+    ("loras", "field", "allowed"),
+    [
+        ("ink", "loras", "a list"),
+        (None, "loras", "a list"),
+        ({"name": "ink"}, "loras", "a list"),
+        (["ink"], "loras.0", "a section with values"),
+        ([{"weight": 1}], "loras.0.name", "a value"),
+        ([{"name": 5}], "loras.0.name", "text"),
+        ([{"name": ""}], "loras.0.name", "at least 1 character"),
+        ([{"name": "x" * 201}], "loras.0.name", "at most 200 characters"),
+        ([{"name": "a\0"}], "loras.0.name", "text without control characters"),
+        ([{"name": "ink", "weight": 2.1}], "loras.0.weight", "at most 2"),
+        ([{"name": "ink", "weight": -3}], "loras.0.weight", "at least -2"),
+        ([{"name": "ink", "weight": math.nan}], "loras.0.weight", "a number"),
+        ([{"name": "ink", "weight": "1"}], "loras.0.weight", "a number"),
+        ([{"name": "ink", "rank": 1}], "loras.0.rank", "no such field"),
+        ([{"name": "ink"}, {"name": "ink"}], "loras", "each LoRA once"),
+        ([{"name": str(number)} for number in range(9)], "loras", "at most 8 of them"),
+    ],
+)
+def test_what_is_no_list_of_loras_is_refused(loras: object, field: str, allowed: str) -> None:
+    problems = refused(loras=loras)
+    assert list(problems) == [field]
+    assert problems[field][1] == allowed
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../ink", "/ink", "a/../../ink", "a//b", "a/", "..", ".", ".hidden", "C:ink", "a\\b", " ink", "ink ", "ink."],
+)
+def test_a_lora_is_never_looked_for_outside_of_its_folder(name: str) -> None:
+    assert refused(loras=[{"name": name}])["loras.0.name"][1] == "the name of a file, such as ink or drawings/ink"
 
 
 def test_a_request_cannot_be_changed() -> None:

@@ -72,7 +72,11 @@ def find_weights(
             if size is not None:
                 return Weights(sources=sources, dtype=dtype, bytes=size, converted=place, target=place)
     checkpoint = Checkpoint(sources)
-    target = _writable(places) if convert and _gains(checkpoint) else None
+    gains = convert and _gains(checkpoint)
+    target = _writable(places) if gains else None
+    if gains and target is None:
+        folders = " or ".join(str(place.parent) for place in places)
+        log.warning("%s is read as it is: what it converts to cannot be written to %s", sources[0].name, folders)
     return Weights(sources=sources, dtype=dtype, bytes=checkpoint.bytes, converted=None, target=target)
 
 

@@ -88,7 +88,6 @@ def register() -> None:
             MODEL_CONFIGS.append(entry)
 
 
-
 class DemoFluxDiT(FluxDiT):  # type: ignore[misc]
     """FluxDiT with every part at a small size; patches, position ids and names are inherited."""
 

@@ -18,6 +18,8 @@ WIDTH_STEP = 16
 # Activations are scaled so that the largest becomes this: below LARGEST, so no rounding can leave float8's range, and a
 # power of two, so the scale is exact in bf16.
 LARGEST_ACTIVATION = 256.0
+# Added to the bits of a float32 and masked out of them: the next power of two, unless it is one.
+MANTISSA, EXPONENT = 0x007F_FFFF, 0x7F80_0000
 # Elements that are turned into float8 at a time: what is in between then stays in the processor's cache.
 ELEMENTS_AT_A_TIME = 2**20
 
@@ -37,14 +39,20 @@ class LowRank(NamedTuple):
         """`narrow` is x · downᵀ. `result` is not to be used again."""
         up = self.up.to(result.dtype)
         if torch.compiler.is_compiling():
-            # The sum becomes part of what comes after it.
-            return result + functional.linear(narrow, up)
+            # The sum becomes part of what comes after it. With two dimensions any rank will do.
+            return result + functional.linear(narrow.reshape(-1, self.down.shape[0]), up).view(result.shape)
         flat = result.reshape(-1, len(up)).addmm_(narrow.reshape(-1, len(self.down)), up.t())
         return flat.view(result.shape)
 
-    @property
-    def nbytes(self) -> int:
-        return sum(tensor.nbytes for tensor in self)
+
+class Seen(NamedTuple):
+    """The largest activation of a layer when it ran last (float32, no dimensions), to be written when it runs.
+
+    `trusted`: activations are scaled by it, so that they need not be read twice; else by their own largest.
+    """
+
+    largest: Tensor
+    trusted: bool
 
 
 class Float8Linear(nn.Module):
@@ -61,29 +69,47 @@ class Float8Linear(nn.Module):
     bias: Tensor | None
     # No part of the module: its tensors are not among the layer's own, so they neither rest nor stream with them.
     low_rank: LowRank | None
+    # No part of the module either.
+    seen: Seen | None
 
     def __init__(self, stored: Tensor, scale: Tensor, bias: Tensor | None) -> None:
         super().__init__()
         self.out_features, self.in_features = stored.shape
         self.float8_matmul = False
         self.low_rank = None
+        self.seen = None
+        scale = scale.reshape(()).float()
+        # Those of `quantize` are; those of other tools' files need not be.
+        self._scale_is_bf16 = scale.is_meta or bool(scale == scale.bfloat16())
         self.register_buffer("stored", stored)
-        self.register_buffer("scale", scale.reshape(()).float())
+        self.register_buffer("scale", scale)
         self.register_buffer("bias", bias)
 
     def forward(self, hidden: Tensor) -> Tensor:
         if self.float8_matmul and self._can_multiply(hidden):
             return self._in_float8(hidden)
         # The scale goes to the activations: they are fewer than the weights where it counts, in layers of one row.
-        result = functional.linear(hidden * self.scale.to(hidden.dtype), self.stored.to(hidden.dtype), self.bias)
+        result = functional.linear(self._scaled(hidden), self.stored.to(hidden.dtype), self.bias)
         return result if self.low_rank is None else with_low_rank(result, hidden, self.low_rank)
+
+    def _scaled(self, hidden: Tensor) -> Tensor:
+        """hidden · scale in the type of `hidden`. The scale itself is never rounded: all of the result would be off."""
+        if torch.compiler.is_compiling():
+            return (hidden.float() * self.scale).to(hidden.dtype)
+        if hidden.is_cpu:
+            # A lone number counts in its own type there.
+            return hidden * self.scale
+        if hidden.dtype == torch.float32 or (hidden.dtype == torch.bfloat16 and self._scale_is_bf16):
+            return hidden * self.scale.to(hidden.dtype)
+        # One kernel, and nothing in float32 in between.
+        return torch.mul(hidden, self.scale.view(1), out=torch.empty_like(hidden))
 
     def _can_multiply(self, hidden: Tensor) -> bool:
         rows = hidden.numel() // self.in_features
         return rows > FEW_ROWS and self.in_features % WIDTH_STEP == 0 and self.out_features % WIDTH_STEP == 0
 
     def _in_float8(self, hidden: Tensor) -> Tensor:
-        activations, scale = scaled_activations(hidden.reshape(-1, self.in_features))
+        activations, scale = scaled_activations(hidden.reshape(-1, self.in_features), self.seen)
         # Beside a float32 result the card takes no bias.
         bias_apart = hidden.dtype == torch.float32
         result = torch._scaled_mm(
@@ -115,7 +141,7 @@ class Float8Linear(nn.Module):
 
 def with_low_rank(result: Tensor, hidden: Tensor, low_rank: LowRank) -> Tensor:
     """The result of a layer that got `hidden`, which is not to be used again."""
-    return low_rank.add_to(result, functional.linear(hidden, low_rank.down.to(hidden.dtype)))
+    return low_rank.add_to(result, functional.linear(hidden.flatten(0, -2), low_rank.down.to(hidden.dtype)))
 
 
 def use_float8_matmul(module: nn.Module, enabled: bool) -> None:
@@ -125,23 +151,51 @@ def use_float8_matmul(module: nn.Module, enabled: bool) -> None:
             layer.float8_matmul = enabled
 
 
-def scaled_activations(hidden: Tensor) -> tuple[Tensor, Tensor]:
+def scaled_activations(hidden: Tensor, seen: Seen | None = None) -> tuple[Tensor, Tensor]:
     """`hidden` as float8 and its scale (float32, no dimensions). The host waits for nothing.
 
-    If any of it is not finite, all of the product will be NaN; without float8, the next attention would spread it.
+    If any of it is not finite, all of the product will be NaN; without float8, the next attention would spread it. With
+    a trusted `seen` an infinity shows in the next product, and what has grown by more than 1.75 since is cut off.
     """
     # One reading of `hidden` for its largest value, one division, one cast; the rest is of one element. All in the type
     # of `hidden`, where the scale is exact: a division by another type would be a slower kernel.
-    largest = torch.linalg.vector_norm(hidden, ord=torch.inf)
-    # largest / LARGEST_ACTIVATION, and more than 0: a division of 0 by 0 would be NaN.
-    scale = torch.rsub(largest, torch.finfo(hidden.dtype).tiny, alpha=-1 / LARGEST_ACTIVATION)
-    return (hidden / scale).to(STORED), scale.float()
+    largest = _largest(hidden)
+    if seen is None or not seen.trusted:
+        if seen is not None:
+            seen.largest.copy_(largest)
+        scale = _scale(largest)
+        return (hidden / scale).to(STORED), scale.float()
+    before = seen.largest.to(hidden.dtype)
+    # Where all was 0 before, nothing is known.
+    scale = _scale(torch.where(before == 0, LARGEST_ACTIVATION, before))
+    stored = (hidden / scale).clamp(-LARGEST, LARGEST).to(STORED)
+    seen.largest.copy_(largest)
+    return stored, scale.float()
+
+
+def _largest(hidden: Tensor) -> Tensor:
+    if torch.compiler.is_compiling():
+        # By rows first: that becomes part of what makes them.
+        return hidden.abs().amax(-1).amax()
+    largest: Tensor = torch.linalg.vector_norm(hidden, ord=torch.inf)
+    return largest
+
+
+def _scale(largest: Tensor) -> Tensor:
+    """largest / LARGEST_ACTIVATION, and more than 0: a division of 0 by 0 would be NaN."""
+    return torch.rsub(largest, torch.finfo(largest.dtype).tiny, alpha=-1 / LARGEST_ACTIVATION)
 
 
 def quantize(weight: Tensor) -> tuple[Tensor, Tensor]:
-    """The weight as float8 and its scale (float32, no dimensions), so that the largest value is just representable."""
+    """The weight as float8 and its scale (float32, no dimensions): the smallest power of two that leaves no infinity.
+
+    It multiplies exactly in every type, so activations scaled for an upcast weight are not rounded. Measured on normal
+    weights, computing in bf16: the layer is off by 0.17 %, beside 0.24 % with a scale rounded up to bf16 and up to
+    0.36 % with the smallest of all; the weights by 2.65 %, beside 2.64 %.
+    """
     lowest, highest = torch.aminmax(weight)
-    scale = torch.maximum(-lowest, highest).float().div_(LARGEST).clamp_(min=torch.finfo(torch.float32).tiny)
+    smallest = torch.maximum(-lowest, highest).float().div_(LARGEST).clamp_(min=torch.finfo(torch.float32).tiny)
+    scale = ((smallest.view(torch.int32) + MANTISSA) & EXPONENT).view(torch.float32)
     stored = torch.empty(weight.shape, dtype=STORED, device=weight.device)
     rows = max(1, ELEMENTS_AT_A_TIME // weight.shape[1])
     for part, place in zip(torch.split(weight, rows), torch.split(stored, rows), strict=True):

@@ -4,7 +4,7 @@ Everything runs through DiffSynth's FluxImagePipeline; this file loads it, watch
 Must not know: processes, pipes, rows or files of history.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -16,20 +16,24 @@ from transformers import CLIPTokenizer, T5TokenizerFast
 
 from darkroom.catalog import ModelEntry
 from darkroom.engine import demo
+from darkroom.engine.compilation import Compilation
+from darkroom.engine.conversion import find_weights
 from darkroom.engine.decoding import decode
 from darkroom.engine.float8 import use_float8_matmul
-from darkroom.engine.loading import load_models
+from darkroom.engine.lora import Loras, low_rank_bytes
+from darkroom.engine.lora_shelf import LoraShelf
 from darkroom.engine.machine import look_at_machine
 from darkroom.engine.modulation import Pass, Schedule
 from darkroom.engine.preview import LatentColours
 from darkroom.engine.prompt_cache import PromptCache
 from darkroom.engine.record import Record
 from darkroom.engine.residence import PARTS, Residence
+from darkroom.engine.tracing import Size
 from darkroom.engine.watcher import Watcher
 from darkroom.errors import ModelUnusable
 from darkroom.jobs.messages import Stage
 from darkroom.planner import Plan, Wishes, make_plan
-from darkroom.request import GenerationRequest
+from darkroom.request import GenerationRequest, LoraUse
 
 CLIP_TOKENS = 77
 # About sixty prompts of FLUX.1.
@@ -51,7 +55,7 @@ def make_picture(
 ) -> MadePicture:
     """Make one picture, by the plan that suits this machine if none is given. Memory is clean afterwards.
 
-    Raises what the watcher raises, DoesNotFit, and torch.OutOfMemoryError.
+    Raises what the watcher raises, DoesNotFit, LoraUnusable, and torch.OutOfMemoryError.
     """
     plan = plan or pipeline.plan(request, Wishes())
     record = Record(pipeline.device, plan)
@@ -70,7 +74,7 @@ def make_picture(
             "rand_device": "cpu",
             "num_inference_steps": request.steps,
         }
-        # 2. Set the stage: what stays on the card comes, the ring opens, and the first blocks are on their way.
+        # 2. Set the stage: LoRAs are attached, what stays on the card comes, the ring opens, the first blocks set out.
         pipeline.set_stage(request)
         # 3. Read the prompt, if it was not read before: both text encoders visit    (PromptReader.process)
         # 4. Denoise: the transformer's blocks visit in turn, one event a step       (pipeline.step)
@@ -79,13 +83,25 @@ def make_picture(
     finally:
         # 6. Drop every copy on the card that is not to stay and give the memory back, however it ended.
         pipeline.watcher = Watcher()
+        pipeline.compilation.leave()
         pipeline.residence.leave()
-    facts = {**pipeline.facts, **record.facts()}
+    facts = {**pipeline.facts, **record.facts(), **pipeline.compilation.facts()}
     return MadePicture(width=picture.width, height=picture.height, pixels=picture.tobytes(), facts=facts)
 
 
-def load_pipeline(model: ModelEntry, folder: Path, device: torch.device, watcher: Watcher) -> "WatchedPipeline":
-    """Read the model's files below `folder` into RAM. Raises ModelUnusable, StopAsked."""
+def load_pipeline(
+    model: ModelEntry,
+    folder: Path,
+    device: torch.device,
+    watcher: Watcher,
+    *,
+    convert: bool = False,
+    cache: Path | None = None,
+) -> "WatchedPipeline":
+    """Read the model's files below `folder` into RAM. Raises ModelUnusable, StopAsked.
+
+    With `convert`, those that gain by it become files of ours first, once: beside themselves, or else in `cache`.
+    """
     if device.type == "cuda" and not torch.cuda.is_available():
         raise RuntimeError("engine.device is cuda, but no CUDA card is found; set it to auto or cpu")
     demo.register()
@@ -96,11 +112,11 @@ def load_pipeline(model: ModelEntry, folder: Path, device: torch.device, watcher
         "transformer": model.files.transformer,
         "vae": model.files.vae,
     }
-    sizes = {part: _size(folder, path) for part, path in files.items()}
-    total, done = sum(sizes.values()), 0
+    sources = {part: _existing(folder, path) for part, path in files.items()}
+    weights = {part: find_weights(path, dtype=dtype, cache=cache, convert=convert) for part, path in sources.items()}
+    total, done = sum(each.bytes for each in weights.values()), 0
     models: dict[str, nn.Module] = {}
-    for part, path in files.items():
-        bytes_before = done
+    for part, each in weights.items():
 
         def read(count: int, part: str = part) -> None:
             nonlocal done
@@ -108,8 +124,7 @@ def load_pipeline(model: ModelEntry, folder: Path, device: torch.device, watcher
             watcher.loading(part, min(1.0, done / total))
 
         watcher.loading(part, done / total)
-        models |= _named_for_pipeline(load_models(folder / path, dtype=dtype, read=read))
-        done = bytes_before + sizes[part]
+        models |= _named_for_pipeline(each.load(read=read))
     return WatchedPipeline(model, models, device, dtype, folder)
 
 
@@ -145,6 +160,9 @@ class WatchedPipeline(FluxImagePipeline):  # type: ignore[misc]
         for name in PARTS:
             setattr(self, name, models[name])
         self.residence = Residence(models, device)
+        self.compilation = Compilation(models["dit"], device, dtype)
+        self.loras = Loras(models["dit"], dtype)
+        self._shelf = LoraShelf((folder / model.files.transformer.parent / "loras", folder / "loras"), models["dit"])
         self.vae_decoder = PictureDecoder(self, models["vae_decoder"])
         self.tokenizer_1 = CLIPTokenizer.from_pretrained(_tokenizer(folder, model.files.tokenizer_1))
         self.tokenizer_2 = T5TokenizerFast.from_pretrained(_tokenizer(folder, model.files.tokenizer_2))
@@ -155,18 +173,38 @@ class WatchedPipeline(FluxImagePipeline):  # type: ignore[misc]
         self._tell_of_blocks(self.text_encoder_2.encoder.block)
 
     def plan(self, request: GenerationRequest, wishes: Wishes) -> Plan:
-        """Raises DoesNotFit."""
-        machine = look_at_machine(self.device, number_bytes=self.torch_dtype.itemsize)
-        passes = request.steps * len(_texts(request))
-        return make_plan(self.model, machine, wishes, width=request.width, height=request.height, passes=passes)
+        """Raises DoesNotFit, LoraUnusable."""
+        return make_plan(
+            self.model,
+            look_at_machine(self.device, number_bytes=self.torch_dtype.itemsize),
+            wishes,
+            width=request.width,
+            height=request.height,
+            passes=request.steps * len(_texts(request)),
+            low_rank_bytes=low_rank_bytes(self._shelf.take(request.loras), self.torch_dtype),
+        )
 
     def set_stage(self, request: GenerationRequest) -> None:
         assert self.current_plan is not None
         texts = _texts(request)
         unread = sum((self.model.name, text, self.model.prompt_tokens) not in self.prompts for text in texts)
         use_float8_matmul(self.dit, self.current_plan.float8_matmul)
-        label = (texts, request.guidance, request.steps)
+        self._attach(request.loras)
+        size = Size(text=self.model.prompt_tokens, image=request.width // 16 * (request.height // 16))
+        rows, promised = self.current_plan.table_rows > 0, self.current_plan.promised_vram
+        self.compilation.begin(size, rows=rows, promised=promised, waiting=lambda: self.watcher.entered("encoding"))
+        label = (texts, request.guidance, request.steps, self.loras.modulation)
         self.residence.begin(self.current_plan, prompts=unread, passes=request.steps * len(texts), label=label)
+
+    def _attach(self, uses: Sequence[LoraUse]) -> None:
+        """These LoRAs and no others. Nothing is done where they are attached already."""
+        wanted, before = self._shelf.take(uses), self.loras.modulation
+        if low_rank_bytes(wanted, self.torch_dtype) > self.loras.bytes:
+            # What stayed on the card by an earlier plan may be in the room that this one has left for them.
+            self.residence.drop()
+        self.loras.use(wanted, self.device)
+        if self.loras.modulation != before:
+            self.residence.table.forget()
 
     def load_models_to_device(self, model_names: tuple[str, ...] | list[str]) -> None:
         """Called by DiffSynth between stages, with what the next one needs."""
@@ -219,6 +257,7 @@ class WatchedPipeline(FluxImagePipeline):  # type: ignore[misc]
 
         def in_turn(*, progress_id: int, pooled_prompt_emb: Tensor, guidance: Tensor, **inputs: Any) -> Tensor:
             same = {"progress_id": progress_id, "pooled_prompt_emb": pooled_prompt_emb, "guidance": guidance}
+            self.compilation.turn(pooled_prompt_emb)
             with self.residence.turn(Pass(step=progress_id, pooled=pooled_prompt_emb, guidance=guidance)):
                 return model_fn(**same, **inputs)
 
@@ -228,9 +267,7 @@ class WatchedPipeline(FluxImagePipeline):  # type: ignore[misc]
         return noise
 
     def step(self, scheduler: Any, latents: Tensor, progress_id: int, noise_pred: Tensor, **rest: Any) -> Tensor:
-        after: Tensor = super().step(
-            scheduler, latents=latents, progress_id=progress_id, noise_pred=noise_pred, **rest
-        )
+        after: Tensor = super().step(scheduler, latents=latents, progress_id=progress_id, noise_pred=noise_pred, **rest)
         sigma = float(scheduler.sigmas[progress_id])
         self.watcher.step(
             progress_id + 1,
@@ -305,11 +342,11 @@ def _named_for_pipeline(models: dict[str, nn.Module]) -> dict[str, nn.Module]:
     return {names[name]: model for name, model in models.items()}
 
 
-def _size(folder: Path, path: PurePosixPath) -> int:
-    try:
-        return (folder / path).stat().st_size
-    except FileNotFoundError as error:
-        raise ModelUnusable("missing", str(path)) from error
+def _existing(folder: Path, path: PurePosixPath) -> Path:
+    """Named as a person would look for it."""
+    if not (folder / path).exists():
+        raise ModelUnusable("missing", str(path))
+    return folder / path
 
 
 def _tokenizer(folder: Path, path: PurePosixPath) -> str:

@@ -29,7 +29,7 @@ SCALE_SUFFIX = ".scale_weight"
 WEIGHT_SUFFIX = ".weight"
 # In the header of a file that `conversion.py` wrote: the version of its layout and of what `quantize` gives.
 CONVERTED = "darkroom_float8"
-CONVERTED_VERSION = "1"
+CONVERTED_VERSION = "2"
 
 # By DiffSynth's names: the Linear layers below these rest as float8, and all else of the model in the computation type.
 # In a model that is not named here, float8 is what the file has as float8.

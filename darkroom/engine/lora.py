@@ -19,7 +19,8 @@ from torch.utils.hooks import RemovableHandle
 
 from darkroom.engine.float8 import Float8Linear, LowRank, quantize, with_low_rank
 from darkroom.engine.loading import CheckpointFile
-from darkroom.errors import ModelUnusable
+from darkroom.errors import LoraUnusable, ModelUnusable
+from darkroom.footprint import allocated
 
 Layer: TypeAlias = Float8Linear | nn.Linear
 Wanted: TypeAlias = Sequence[tuple["Lora", float]]
@@ -81,21 +82,25 @@ class Lora:
 
 
 def read_lora(path: Path, transformer: nn.Module) -> Lora:
-    """For this transformer. Raises ModelUnusable, with a note that says what is wrong."""
+    """For this transformer. Raises LoraUnusable, with a note that says what is wrong."""
     names = _Names(linear_layers(transformer))
-    pieces, left_out = _pieces(CheckpointFile(path))
+    try:
+        file = CheckpointFile(path)
+    except ModelUnusable as error:
+        raise LoraUnusable("layout" if error.reason == "unknown" else error.reason, path.name) from error
+    pieces, left_out = _pieces(file)
     found: dict[str, list[_Piece]] = {}
     for theirs, factors in pieces.items():
         if (place := names.find(theirs)) is None:
-            raise _unusable("unknown", path, f"this model has no layer {theirs}")
+            raise _unusable("other_model", path, f"this model has no layer {theirs}")
         found.setdefault(place.layer, []).append(_Piece(place=place, factors=factors))
     if not found:
-        raise _unusable("unknown", path, "it has no layers of a transformer")
+        raise _unusable("other_model", path, "it has no layers of a transformer")
     layers = {}
     for name, parts in found.items():
         layer = names.layers[name]
         if not all(part.fits(layer) for part in parts):
-            raise _unusable("unknown", path, f"it is for a model of another size: see {name}")
+            raise _unusable("other_model", path, f"it is for a model of another size: see {name}")
         layers[name] = factors = _joined(parts, layer.out_features)
         if not (factors.down.isfinite().all() and factors.up.isfinite().all() and math.isfinite(factors.scale)):
             raise _unusable("damaged", path, f"{name} has values that are no numbers")
@@ -142,7 +147,8 @@ class Loras:
 
     @property
     def bytes(self) -> int:
-        return sum(low_rank.nbytes for _, low_rank in self._attached.values())
+        """What they take of the device."""
+        return sum(allocated(tensor.nbytes) for _, low_rank in self._attached.values() for tensor in low_rank)
 
     def _put(self, name: str, layer: Layer, shares: "_Shares", device: torch.device) -> None:
         if not shares:
@@ -177,8 +183,9 @@ def low_rank_bytes(wanted: Wanted, dtype: torch.dtype) -> int:
     total = 0
     for name in {name for lora, weight in wanted if weight for name in lora.layers}:
         shares = _shares(wanted, name)
-        down, up = shares[0][0].down.shape[1], shares[0][0].up.shape[0]
-        total += _filled_up(shares) * (down * (dtype.itemsize + 1) + up * dtype.itemsize) + torch.float32.itemsize
+        rank, down, up = _filled_up(shares), shares[0][0].down.shape[1], shares[0][0].up.shape[0]
+        sizes = (rank * down * dtype.itemsize, rank * up * dtype.itemsize, rank * down, torch.float32.itemsize)
+        total += sum(map(allocated, sizes))
     return total
 
 
@@ -288,7 +295,7 @@ def _pieces(file: CheckpointFile) -> tuple[dict[str, Factors], tuple[str, ...]]:
         if TEXT_ENCODERS.match(name):
             left_out.add(known["layer"] if known else name)
         elif known is None:
-            raise _unusable("unknown", file.path, f"{name} is of a kind this version cannot use")
+            raise _unusable("layout", file.path, f"{name} is of a kind this version cannot use")
         else:
             side = {"down": "A", "up": "B", None: "alpha"}.get(known["side"], known["side"])
             sides.setdefault(known["layer"], {})[side] = tensor.float() if tensor.itemsize == 1 else tensor.clone()
@@ -342,7 +349,7 @@ def _same_down(one: Factors, other: Factors) -> bool:
     return one.scale == other.scale and one.down.shape == other.down.shape and torch.equal(one.down, other.down)
 
 
-def _unusable(reason: str, path: Path, why: str) -> ModelUnusable:
-    error = ModelUnusable(reason, path.name)
+def _unusable(reason: str, path: Path, why: str) -> LoraUnusable:
+    error = LoraUnusable(reason, path.name)
     error.add_note(why)
     return error

@@ -8,6 +8,7 @@ import gc
 import torch
 
 from darkroom.catalog import ModelEntry
+from darkroom.engine.compilation import CompileWishes
 from darkroom.engine.flux import (
     MadePicture,
     WatchedPipeline,
@@ -20,6 +21,8 @@ from darkroom.engine.watcher import Watcher
 from darkroom.jobs.messages import EngineOptions
 from darkroom.request import GenerationRequest
 
+# Of the folder that may be deleted.
+COMPILED = "compiled"
 OUT_OF_MEMORY = (torch.OutOfMemoryError, MemoryError)
 
 
@@ -29,6 +32,9 @@ class LoadedModel:
     def __init__(self, options: EngineOptions) -> None:
         self._folder = options.models
         self._wishes = options.wishes
+        self._convert, self._cache = options.convert, options.cache
+        folder = options.cache / COMPILED if options.cache else None
+        self._compile = CompileWishes(mode=options.compile, folder=folder)
         self._device = choose_device("cpu" if options.wishes.profile == "cpu" else options.device)
         if options.threads:
             torch.set_num_threads(options.threads)
@@ -46,11 +52,15 @@ class LoadedModel:
         """Raises what `load_pipeline` and `make_picture` raise; the next call works all the same."""
         if self._pipeline is None or self._pipeline.model != model:
             self.unload()
-            self._pipeline = load_pipeline(model, self._folder, self._device, watcher)
+            self._pipeline = load_pipeline(
+                model, self._folder, self._device, watcher, convert=self._convert, cache=self._cache
+            )
+            self._pipeline.compilation.wishes = self._compile
         return make_picture(self._pipeline, request, watcher, self._pipeline.plan(request, self._wishes))
 
     def unload(self) -> None:
         if self._pipeline is not None:
+            self._pipeline.compilation.stop()
             self._pipeline.residence.drop()
         self._pipeline = None
         gc.collect()

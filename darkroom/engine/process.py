@@ -13,10 +13,11 @@ import signal
 import threading
 from collections.abc import Callable
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from darkroom.engine.watcher import StopAsked, Watcher
-from darkroom.errors import DoesNotFit, ModelUnusable
+from darkroom.errors import DarkroomError, DoesNotFit, LoraUnusable, ModelUnusable
 from darkroom.jobs.messages import (
     Command,
     Done,
@@ -90,15 +91,20 @@ def _answer(run: Run, loaded: "LoadedModel", inbox: "Inbox", send: Callable[[Eve
     except ModelUnusable as error:
         return Failed(job=run.job, kind="model_unusable", detail=f"{error.file}: {error.reason}")
     except DoesNotFit as error:
-        log.warning("job %d: %s", run.job, error)
-        return Failed(job=run.job, kind="does_not_fit", detail=json.dumps({"code": error.code, **error.details}))
+        return _refused(run, "does_not_fit", error)
+    except LoraUnusable as error:
+        return _refused(run, "lora_unusable", error)
     except (RuntimeError, ValueError, OSError) as error:
         return _failed(run, "engine_fault", error)
     finally:
         loaded.tidy()
-    return Done(
-        job=run.job, width=picture.width, height=picture.height, pixels=picture.pixels, facts=picture.facts
-    )
+    return Done(job=run.job, width=picture.width, height=picture.height, pixels=picture.pixels, facts=picture.facts)
+
+
+def _refused(run: Run, kind: FailureKind, error: DarkroomError) -> Failed:
+    """For the page to say in the reader's language."""
+    log.warning("job %d: %s", run.job, " ".join((str(error), *getattr(error, "__notes__", ()))))
+    return Failed(job=run.job, kind=kind, detail=json.dumps({"code": error.code, **error.details}))
 
 
 def _failed(run: Run, kind: FailureKind, error: BaseException) -> Failed:
@@ -169,7 +175,20 @@ class _Teller(Watcher):
 
 def environment_of(options: EngineOptions) -> dict[str, str]:
     """The variables to set, where the person who started Darkroom has not set them."""
-    return ENVIRONMENT | (EXPANDABLE_SEGMENTS if options.expandable_segments else {})
+    return (
+        ENVIRONMENT
+        | (EXPANDABLE_SEGMENTS if options.expandable_segments else {})
+        | (compiler_folders(options.cache / "compiled") if options.cache and options.compile != "off" else {})
+    )
+
+
+def compiler_folders(folder: Path) -> dict[str, str]:
+    """Where torch keeps what it compiles, so that the next start finds it."""
+    return {
+        "TORCHINDUCTOR_CACHE_DIR": str(folder / "inductor"),
+        "TRITON_CACHE_DIR": str(folder / "triton"),
+        "TORCHINDUCTOR_FX_GRAPH_CACHE": "1",
+    }
 
 
 def _prepare_process(options: EngineOptions) -> None:

@@ -13,7 +13,7 @@ from darkroom.planner import Wishes
 from darkroom.request import GenerationRequest
 
 Stage = Literal["encoding", "denoising", "decoding"]
-FailureKind = Literal["out_of_memory", "does_not_fit", "model_unusable", "engine_fault"]
+FailureKind = Literal["out_of_memory", "does_not_fit", "model_unusable", "lora_unusable", "engine_fault"]
 
 
 # --- from the server to the engine
@@ -109,7 +109,7 @@ class Stopped:
 class Failed:
     """The job ended with a fault; the engine can make the next picture. `detail` is for the log and the curious.
 
-    Of "does_not_fit" it is JSON: the error's `code` and its `details`.
+    Of "does_not_fit" and "lora_unusable" it is JSON: the error's `code` and its `details`.
     """
 
     job: int
@@ -133,7 +133,11 @@ Event = Ready | Loading | Entered | Step | Done | Stopped | Failed | Memory
 
 @dataclass(frozen=True, kw_only=True)
 class EngineOptions:
-    """What an engine process needs to know. `device` is "auto", "cpu" or "cuda"; `threads` 0 means all cores."""
+    """What an engine process needs to know. `device` is "auto", "cpu" or "cuda"; `threads` 0 means all cores.
+
+    `convert`: wide checkpoints are written once as float8, beside themselves or else in `cache`.
+    `compile`: whether the transformer runs as compiled code, which is kept in `cache`.
+    """
 
     models: Path
     device: str
@@ -141,3 +145,6 @@ class EngineOptions:
     expandable_segments: bool
     log_level: str
     wishes: Wishes = field(default_factory=Wishes)
+    convert: bool = False
+    cache: Path | None = None
+    compile: Literal["auto", "on", "off"] = "off"

@@ -29,6 +29,9 @@ def options_of(settings: Settings) -> EngineOptions:
         expandable_segments=settings.memory_management.expandable_segments,
         log_level=settings.logging.level,
         wishes=wishes_of(settings),
+        convert=settings.conversion.enabled,
+        cache=settings.folders.cache,
+        compile=settings.engine.compile,
     )
 
 

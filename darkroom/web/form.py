@@ -5,6 +5,7 @@ Nothing is written twice: limits are read from the request's fields and from the
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from darkroom.catalog import ModelEntry, Preset
 from darkroom.errors import InvalidRequest, Problem, shown
@@ -40,7 +41,7 @@ def size_limits(model: ModelEntry) -> Limits:
     )
 
 
-def starting_values(model: ModelEntry, presets: Iterable[Preset] = ()) -> dict[str, str | int | float]:
+def starting_values(model: ModelEntry, presets: Iterable[Preset] = ()) -> dict[str, Any]:
     """What the form holds before anyone has touched it. The preset "standard" of the settings is its own."""
     standard = next((preset for preset in presets if preset.name == "standard"), None)
     return {
@@ -53,6 +54,7 @@ def starting_values(model: ModelEntry, presets: Iterable[Preset] = ()) -> dict[s
         "width": model.default_width,
         "height": model.default_height,
         "model": model.name,
+        "loras": [],
     }
 
 
@@ -72,9 +74,9 @@ def of_the_form(problem: Problem, values: Mapping[str, object], models: Models) 
     return replace(problem, allowed=allowed) if allowed else problem
 
 
-def values_of(request: GenerationRequest) -> dict[str, str | int | float]:
+def values_of(request: GenerationRequest) -> dict[str, Any]:
     """The form's values that ask for exactly this request again."""
-    return dict(request.model_dump())
+    return request.model_dump(mode="json")
 
 
 def _seed(value: object) -> object:

@@ -68,6 +68,9 @@ def request_rows(values: dict[str, Any], words: Words) -> list[tuple[str, str]]:
         rows.append((words.say("history.size"), size))
     if "cfg_scale" in values:
         rows.append((words.say("fields.cfg_scale"), f"{values['cfg_scale']:g}"))
+    if values.get("loras"):
+        loras = (f"{use['name']} × {use['weight']:g}" for use in values["loras"])
+        rows.append((words.say("fields.loras"), ", ".join(loras)))
     if "model" in values:
         rows.append((words.say("fields.model"), model_title(values["model"])))
     return rows

@@ -110,8 +110,8 @@ def _either(words: Words, group: str, key: str) -> str:
 
 
 def _in_words(code: str | None, detail: str | None, words: Words) -> str:
-    """What the engine said; of a picture that does not fit, in the reader's language."""
-    if code == "does_not_fit" and detail:
+    """What the engine said; of a picture that does not fit, or a LoRA it cannot use, in the reader's language."""
+    if code in ("does_not_fit", "lora_unusable") and detail:
         details = json.loads(detail)
         return words.say(f"refused.{details.pop('code')}", **details)
     return detail or words.say("errors.no_detail")

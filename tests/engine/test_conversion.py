@@ -20,7 +20,14 @@ from torch import Tensor, nn
 from darkroom.catalog import DEMO
 from darkroom.engine import conversion, demo
 from darkroom.engine.conversion import SUFFIX, find_weights
-from darkroom.engine.loading import BLOCKS, SCALE_SUFFIX, BytesRead, load_models
+from darkroom.engine.loading import (
+    BLOCKS,
+    CONVERTED,
+    CONVERTED_VERSION,
+    SCALE_SUFFIX,
+    BytesRead,
+    load_models,
+)
 from darkroom.engine.resting import Unit
 from darkroom.errors import ModelUnusable
 
@@ -241,8 +248,8 @@ def scribble(path: Path) -> None:
 
 
 def another_version(path: Path) -> None:
-    content = path.read_bytes()
-    path.write_bytes(content.replace(b'"darkroom_float8": "1"', b'"darkroom_float8": "0"', 1))
+    ours, older = (f'"{CONVERTED}": "{version}"'.encode() for version in (CONVERTED_VERSION, "1"))
+    path.write_bytes(path.read_bytes().replace(ours, older, 1))
 
 
 def no_dictionary(path: Path) -> None:

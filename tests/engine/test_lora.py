@@ -21,7 +21,7 @@ from darkroom.engine.loading import load_models
 from darkroom.engine.lora import Factors, Lora, Loras, Wanted, linear_layers, low_rank_bytes, read_lora
 from darkroom.engine.modulation import ModulationTable
 from darkroom.engine.watcher import Watcher
-from darkroom.errors import ModelUnusable
+from darkroom.errors import LoraUnusable
 from darkroom.planner import Plan, Wishes
 from darkroom.request import GenerationRequest, parse_request
 from tests.engine.plans import streaming_plan
@@ -220,14 +220,14 @@ def pair(name: str, down: tuple[int, ...], up: tuple[int, ...], value: float = 1
 QKV = "lora_unet_double_blocks_0_img_attn_qkv"
 ONE = pair(QKV, (4, 256), (768, 4))
 REFUSED: dict[str, tuple[dict[str, Tensor], str, str]] = {
-    "SDXL": (pair("lora_unet_down_blocks_1_attentions_0_proj_in", (4, 4), (4, 4)), "unknown", "no layer"),
-    "a block it has not": (pair(QKV.replace("0", "3"), (4, 256), (768, 4)), "unknown", "no layer"),
-    "a wider model": (pair(QKV, (4, 3072), (9216, 4)), "unknown", "size"),
-    "fewer rows": (pair(QKV, (4, 256), (256, 4)), "unknown", "size"),
-    "DoRA": (ONE | {f"{QKV}.dora_scale": torch.ones(768)}, "unknown", "kind"),
-    "LoHa": ({f"{QKV}.hada_w1_a": torch.ones(4, 4)}, "unknown", "kind"),
-    "text encoders alone": (pair("lora_te_text_model_x", (2, 2), (2, 2)), "unknown", "no layers"),
-    "nothing": ({}, "unknown", "no layers"),
+    "SDXL": (pair("lora_unet_down_blocks_1_attentions_0_proj_in", (4, 4), (4, 4)), "other_model", "no layer"),
+    "a block it has not": (pair(QKV.replace("0", "3"), (4, 256), (768, 4)), "other_model", "no layer"),
+    "a wider model": (pair(QKV, (4, 3072), (9216, 4)), "other_model", "size"),
+    "fewer rows": (pair(QKV, (4, 256), (256, 4)), "other_model", "size"),
+    "DoRA": (ONE | {f"{QKV}.dora_scale": torch.ones(768)}, "layout", "kind"),
+    "LoHa": ({f"{QKV}.hada_w1_a": torch.ones(4, 4)}, "layout", "kind"),
+    "text encoders alone": (pair("lora_te_text_model_x", (2, 2), (2, 2)), "other_model", "no layers"),
+    "nothing": ({}, "other_model", "no layers"),
     "half": ({f"{QKV}{DOWN}": torch.ones(4, 256)}, "damaged", "complete"),
     "no matrix": (pair(QKV, (4, 256), (768,)), "damaged", "complete"),
     "two ranks": (pair(QKV, (4, 256), (768, 5)), "damaged", "together"),
@@ -238,7 +238,7 @@ REFUSED: dict[str, tuple[dict[str, Tensor], str, str]] = {
 @pytest.mark.parametrize("case", REFUSED)
 def test_what_is_not_for_this_model_is_refused(case: str, transformer: nn.Module, tmp_path: Path) -> None:
     tensors, reason, why = REFUSED[case]
-    with pytest.raises(ModelUnusable) as raised:
+    with pytest.raises(LoraUnusable) as raised:
         read_lora(written(tensors, tmp_path / "a.safetensors"), transformer)
     assert (raised.value.reason, raised.value.file) == (reason, "a.safetensors")
     assert why in raised.value.__notes__[0]

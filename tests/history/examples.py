@@ -35,4 +35,6 @@ ODD_REQUESTS = (
     request(guidance=5e-324, cfg_scale=19.999999999999996),
     request(guidance=3, cfg_scale=7),
     request(model='odd, name: "x"'),
+    request(loras=[{"name": "ink"}, {"name": "画 风/a, b", "weight": -0.25}]),
+    request(loras=[{"name": "x" * 200, "weight": number / 4} for number in (2,)]),
 )

@@ -12,7 +12,7 @@ from PIL import Image
 from darkroom.history.metadata.read import FoundParameters, read_parameters
 from darkroom.history.metadata.write import parameters_text, png_text
 from darkroom.history.pictures import png_bytes
-from darkroom.request import GenerationRequest
+from darkroom.request import GenerationRequest, LoraUse
 from tests.history.examples import ODD_REQUESTS, request
 from tests.history.test_metadata import BLACK, chunk, write_png
 from tests.history.test_other_tools import A1111, FORGE, graph
@@ -27,6 +27,11 @@ def any_text(chance: random.Random) -> str:
     return "".join(chance.choices(PIECES, k=chance.randrange(30)))
 
 
+def any_loras(chance: random.Random) -> tuple[LoraUse, ...]:
+    names = chance.sample(("ink", "drawings/ink", "水墨", "a, b (c) [d]", "it's #1"), chance.choice((0, 0, 1, 3)))
+    return tuple(LoraUse(name=name, weight=chance.choice((1.0, -2.0, chance.uniform(-2, 2)))) for name in names)
+
+
 def any_request(chance: random.Random) -> GenerationRequest:
     return GenerationRequest(
         prompt=any_text(chance),
@@ -38,6 +43,7 @@ def any_request(chance: random.Random) -> GenerationRequest:
         width=16 * chance.randint(4, 256),
         height=16 * chance.randint(4, 256),
         model=chance.choice(("demo", "another, later: one", any_text(chance).strip() or "x"))[:100],
+        loras=any_loras(chance),
     )
 
 
@@ -71,7 +77,7 @@ def test_any_request_comes_back_from_the_text_alone_unless_a_prompt_imitates_it(
 def test_a_picture_of_a_later_version_gives_what_is_known(tmp_path: Path) -> None:
     later = request().model_dump() | {"sharpness": 2, "steps": 101, "width": 65}
     found = found_in(write_png(tmp_path / "a.png", {"darkroom": json.dumps({"request": later})}))
-    kept = {"prompt", "negative_prompt", "seed", "guidance", "cfg_scale", "model"}
+    kept = {"prompt", "negative_prompt", "seed", "guidance", "cfg_scale", "model", "loras"}
     assert found.values == {name: later[name] for name in kept}
     assert {unused.name: unused.reason for unused in found.unused} == {
         "sharpness": "not_supported",

@@ -19,16 +19,19 @@ def test_the_defaults_reach_the_engine(file: Path) -> None:
     assert options.models == file.parent / "models"
     assert (options.device, options.threads, options.log_level) == ("auto", 0, "info")
     assert options.expandable_segments is True
+    assert (options.convert, options.cache) == (True, file.parent / "cache")
 
 
 def test_every_other_setting_of_the_engine_reaches_it(file: Path) -> None:
     file.write_text(
-        "engine: {device: cpu, threads: 3}\nmemory_management: {expandable_segments: false}\nlogging: {level: debug}",
+        "engine: {device: cpu, threads: 3}\nmemory_management: {expandable_segments: false}\nlogging: {level: debug}\n"
+        "conversion: {enabled: false}\nfolders: {cache: /elsewhere}",
         "utf-8",
     )
     options = options_of(load_settings(file))
     assert (options.device, options.threads, options.log_level) == ("cpu", 3, "debug")
     assert options.expandable_segments is False
+    assert (options.convert, options.cache) == (False, Path("/elsewhere"))
 
 
 def test_without_settings_the_planner_may_use_what_is_free(file: Path) -> None:

@@ -9,12 +9,12 @@ from darkroom.errors import InvalidRequest
 from darkroom.prompts.style_files import LARGEST_FILE, read_style_file
 from darkroom.prompts.styles import ImportReport, Style, StyleBook, shipped_styles
 
-A1111 = '''name,prompt,negative_prompt
+A1111 = """name,prompt,negative_prompt
 Portrait,"portrait of {prompt}, 85mm, ""soft"" light","ugly, blurry"
 Two lines,"a house
 by a lake",
 水彩,"水彩画，{prompt}",照片
-'''
+"""
 EXPECTED = (
     Style(name="Portrait", prompt='portrait of {prompt}, 85mm, "soft" light', negative_prompt="ugly, blurry"),
     Style(name="Two lines", prompt="a house\nby a lake"),

@@ -117,8 +117,7 @@ def test_any_allowed_text_comes_back_from_the_file_as_it_was(book: StyleBook) ->
     rng = random.Random(5)
     letters = "ab:#-'\"{}[]|>&*!%@`,? \n\t\r\\红🦄\u0301\u0085\u2028\u200f\ufeff\u00a0~012.eyno"
     styles = [
-        Style(name=f"{number} 名", prompt="".join(rng.choices(letters, k=rng.randint(0, 30))))
-        for number in range(200)
+        Style(name=f"{number} 名", prompt="".join(rng.choices(letters, k=rng.randint(0, 30)))) for number in range(200)
     ]
     for style in styles[:3]:
         book.add(style)

@@ -148,7 +148,7 @@ def test_every_kind_can_be_found() -> None:
 
 def test_any_text_can_be_searched_and_findings_fit_the_text() -> None:
     rng = random.Random(3)
-    pieces = [*"()[]{}|:\\a \n\"红", "1.2", "BREAK", "AND", "__", "<lora:", ">", "++"]
+    pieces = [*'()[]{}|:\\a \n"红', "1.2", "BREAK", "AND", "__", "<lora:", ">", "++"]
     for _ in range(2_000):
         prompt = "".join(rng.choices(pieces, k=rng.randint(0, 40)))
         end = 0

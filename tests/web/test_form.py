@@ -9,6 +9,8 @@ from darkroom.shapes import shapes_for
 from darkroom.web.form import limits_of, request_of, size_limits, starting_values, values_of
 from tests.web.two_models import LARGE, ONE, TWO
 
+LORAS = {"loras": [{"name": "ink", "weight": 0.5}]}
+
 
 def test_what_the_form_starts_with_can_be_made() -> None:
     request = request_of(starting_values(DEMO), ONE)
@@ -32,7 +34,7 @@ def test_a_chosen_seed_is_kept() -> None:
 
 def test_a_form_filled_from_a_request_asks_for_the_same_request() -> None:
     request = request_of(
-        starting_values(DEMO) | {"prompt": "一只猫\n<b>", "cfg_scale": 2.5, "negative_prompt": "fog"}, ONE
+        starting_values(DEMO) | {"prompt": "一只猫\n<b>", "cfg_scale": 2.5, "negative_prompt": "fog"} | LORAS, ONE
     )
     assert request_of(values_of(request), ONE) == request
 

@@ -20,11 +20,12 @@ SUBMISSIONS = 2000
 
 def test_what_was_asked_for_is_stored_exactly(house: House, client: TestClient) -> None:
     asked = {"prompt": "灯塔 🙂", "seed": 9, "steps": 3, "width": 384, "height": 256, "cfg_scale": 1.5, "guidance": 4}
+    asked |= {"loras": [{"name": "ink", "weight": 0.5}]}
     answer = client.post("/api/jobs", json=starting_values(DEMO) | asked)
     assert answer.status_code == 201
     assert answer.json() == {"jobs": [1], "seed": 9, "group": None}
-    stored = house.queue.get(1).request
-    assert {name: getattr(stored, name) for name in asked} == asked
+    stored = house.queue.get(1).request.model_dump(mode="json")
+    assert {name: stored[name] for name in asked} == asked
 
 
 def test_several_pictures_are_jobs_of_one_group_with_seeds_that_count_up(house: House, client: TestClient) -> None:

@@ -18,7 +18,8 @@ from tests.history.test_round_trip import any_request
 from tests.web.conftest import House, Press
 from tests.web.two_models import ONE
 
-RAN = {"prompt": "a pier", "negative_prompt": "fog", "seed": 2**32 - 1, "steps": 4, "cfg_scale": 2.0}
+LORAS = [{"name": "ink", "weight": 0.5}]
+RAN = {"prompt": "a pier", "negative_prompt": "fog", "seed": 2**32 - 1, "steps": 4, "cfg_scale": 2.0, "loras": LORAS}
 SIZES = (256, 272, 384, 496, 512)
 FORGE = (
     "a red barn <lora:x:1>\nSteps: 20, Sampler: Euler, Schedule type: Simple, CFG scale: 1, Distilled CFG Scale: 3.5, "
@@ -66,7 +67,7 @@ def of_ours(values: dict[str, Any]) -> dict[str, Any]:
 def test_reuse_fills_every_field_with_what_ran(house: House, fill_in: FillIn) -> None:
     picture = house.picture(**RAN, width=384, height=512)
     filled = fill_in({"id": picture, "what": "all"})
-    assert of_ours(filled.values) == house.library.get(picture).request.model_dump()
+    assert of_ours(filled.values) == house.library.get(picture).request.model_dump(mode="json")
     assert (filled.title, filled.said) == ("", f"Filled in from picture {picture}.")
 
 
@@ -123,6 +124,9 @@ def test_a_size_the_model_cannot_make_is_said_and_neither_side_goes_in(fill_in: 
         {"width": 300, "height": 300},
         {"model": ["demo"]},
         {"model": "x" * 500},
+        {"loras": "ink"},
+        {"loras": [{"name": "../../secret"}]},
+        {"loras": [{"name": "ink", "weight": 1e9}]},
         {"unheard_of": 1},
         {"width": 512},
     ],

@@ -1,5 +1,6 @@
 """Both languages say everything, and say what really happens."""
 
+import json
 import re
 from typing import Literal, get_args
 
@@ -7,13 +8,14 @@ import pytest
 from starlette.requests import HTTPConnection
 
 from darkroom.catalog import DEMO
-from darkroom.errors import InvalidRequest, NotFound
+from darkroom.errors import InvalidRequest, LoraUnusable, NotFound
 from darkroom.jobs.messages import FailureKind
 from darkroom.jobs.progress import Activity
 from darkroom.request import GenerationRequest
 from darkroom.web.form import FIELDS, request_of, starting_values
 from darkroom.web.language import accepted_language, language_of
-from darkroom.web.words import LANGUAGES, load_words
+from darkroom.web.views import _error
+from darkroom.web.words import LANGUAGES, Language, load_words
 from darkroom.web.words.problems import PHRASES, ProblemWords
 from tests.web.two_models import ONE
 
@@ -67,6 +69,11 @@ def test_every_field_activity_and_failure_has_words(language: str) -> None:
         {"prompt": 7},
         {"model": ""},
         {"model": "other"},
+        {"loras": "ink"},
+        {"loras": [{"name": "a/../b"}]},
+        {"loras": [{"name": "ink", "weight": 7}]},
+        {"loras": [{"name": "a"}, {"name": "a"}]},
+        {"loras": [{"name": str(number)} for number in range(9)]},
         {"surprise": 1},
     ],
     ids=str,
@@ -119,6 +126,23 @@ def test_a_picked_language_comes_before_the_settings_and_these_before_the_browse
 ) -> None:
     headers = [(b"accept-language", b"zh-CN"), (b"cookie", cookie.encode())]
     assert language_of(HTTPConnection({"type": "http", "headers": headers}), preference) == language
+
+
+def test_what_is_wrong_with_a_lora_is_said_of_the_loras() -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        request_of(starting_values(DEMO) | {"loras": [{"name": "ink", "weight": 7}]}, ONE)
+    said = ProblemWords(WORDS["en"], WORDS["zh"]).sentences(caught.value.problems)
+    assert said == ["LoRA不能是 7，允许：不大于 2。"]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("code", LoraUnusable.SENTENCES)
+def test_a_lora_that_cannot_be_used_is_said_in_the_readers_language(code: str, language: Language) -> None:
+    detail = json.dumps({"code": code, "file": "ink.safetensors"})
+    said = _error("lora_unusable", detail, WORDS[language], failed=True)
+    assert said["error"] == WORDS[language].say(f"refused.{code}", file="ink.safetensors")
+    if language == "en":
+        assert said["error"] == LoraUnusable.SENTENCES[code].format(file="ink.safetensors") + "."
 
 
 def test_not_found_has_words_for_each_kind() -> None:

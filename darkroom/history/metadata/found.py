@@ -148,4 +148,5 @@ def _checked(values: Mapping[str, object]) -> tuple[dict[str, object], str]:
         request = GenerationRequest.model_validate({**_VALID, **values})
     except ValidationError as error:
         return {}, problems_of(error)[0].allowed
-    return {field: getattr(request, field) for field in values}, ""
+    plain = request.model_dump()
+    return {field: plain[field] for field in values}, ""

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from darkroom.history.metadata.found import Findings, FoundParameters
+from darkroom.history.metadata.write import LORAS
 
 NEGATIVE = "Negative prompt:"
 LAST_PART = re.compile(r"\s*Steps: ?\d")
@@ -45,6 +46,8 @@ def parse(text: str) -> FoundParameters | None:
             findings.use(field, words, name)
         else:
             findings.use_prompt(field, words, name)
+    if own:
+        _use_loras(settings, findings)
     _use(settings, findings, NO_PARAMETERS | NO_CHOICE if own else NO_PARAMETERS)
     return findings.done()
 
@@ -113,6 +116,17 @@ def _use(settings: Mapping[str, str], findings: Findings, skipped: frozenset[str
     for key, (name, value) in by_name.items():
         if key not in skipped:
             findings.leave(name, value, "not_supported")
+
+
+def _use_loras(settings: dict[str, str], findings: Findings) -> None:
+    """As `write.py` writes them."""
+    text = settings.pop(LORAS, None)
+    if text is None:
+        return
+    try:
+        findings.use("loras", json.loads(text), LORAS)
+    except (ValueError, RecursionError):
+        findings.leave(LORAS, text, "unclear")
 
 
 def _origin(settings: Mapping[str, str]) -> str:

@@ -13,6 +13,7 @@ from darkroom.request import GenerationRequest
 
 PARAMETERS_KEY = "parameters"
 DARKROOM_KEY = "darkroom"
+LORAS = "Loras"
 
 
 def png_text(request: GenerationRequest, facts: Mapping[str, str | int | float]) -> PngInfo:
@@ -25,7 +26,7 @@ def png_text(request: GenerationRequest, facts: Mapping[str, str | int | float])
 def parameters_text(request: GenerationRequest) -> str:
     """The prompt, the negative prompt if there is one, and one line of settings.
 
-    FLUX's guidance is what Forge calls "Distilled CFG Scale".
+    FLUX's guidance is what Forge calls "Distilled CFG Scale". Other tools put LoRAs into the prompt.
     """
     settings = {
         "Steps": request.steps,
@@ -35,6 +36,7 @@ def parameters_text(request: GenerationRequest) -> str:
         "Seed": request.seed,
         "Size": f"{request.width}x{request.height}",
         "Model": request.model,
+        **({LORAS: json.dumps([use.model_dump() for use in request.loras])} if request.loras else {}),
         "Version": f"Darkroom {__version__}",
     }
     lines = [request.prompt]

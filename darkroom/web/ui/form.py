@@ -15,6 +15,7 @@ from darkroom.web.form import COUNT, starting_values, values_of
 from darkroom.web.models import Models
 from darkroom.web.ui.figure import build_figure
 from darkroom.web.ui.fold import folded
+from darkroom.web.ui.loras import build_loras
 from darkroom.web.ui.models import build_model
 from darkroom.web.ui.presets import build_presets
 from darkroom.web.ui.prompt import build_prompt
@@ -70,6 +71,7 @@ def build_form(words: Words, models: Models) -> Form:
         parts["guidance"] = build_figure(
             words, "guidance", value=start["guidance"], step=0.1, reach=GUIDANCE_REACH, about="form.guidance_info"
         )
+    parts["loras"] = build_loras(words)
     parts |= build_size(words, models.entries, start)
     parts["seed"] = build_seed(words)
     parts |= _advanced(words, models, start)

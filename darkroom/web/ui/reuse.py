@@ -62,7 +62,7 @@ def _asked_for(asked: Mapping[str, Any], library: Library, words: Words) -> tupl
     if isinstance(id, bool) or not isinstance(id, int):
         raise NotFound("picture", id)
     picture = library.get(id)
-    return picture.request.model_dump(), words.say("reuse.filled", id=picture.id)
+    return picture.request.model_dump(mode="json"), words.say("reuse.filled", id=picture.id)
 
 
 def _what(asked: Mapping[str, Any]) -> What:

@@ -16,6 +16,7 @@ PHRASES = (
     "characters_plain",
     "characters_most",
     "characters_least",
+    "items_most",
     "at_least",
     "at_most",
     "multiple",
@@ -25,6 +26,9 @@ PHRASES = (
     "number",
     "text",
     "plain_text",
+    "list",
+    "file_name",
+    "loras_once",
     "seed",
     "whole_range",
     "number_range",
@@ -35,6 +39,9 @@ PHRASES = (
     "style_file",
     "picture_numbers",
 )
+
+# Of a list: "loras.0.weight".
+ITEM = re.compile(r"\.\d+(\..+)?$", re.DOTALL)
 
 # How a field that was left empty arrives in a Problem.
 EMPTY = ("None", "missing", "")
@@ -54,7 +61,8 @@ class ProblemWords:
         return {shown(problem.field): self._sentence(problem) for problem in problems}
 
     def _sentence(self, problem: Problem) -> str:
-        known = f"fields.{problem.field}"
+        # Of a list, what is wrong is one of its items.
+        known = f"fields.{ITEM.sub('', problem.field)}"
         field = self._words.say(known) if known in self._words else shown(problem.field)
         allowed = self.allowed(problem.allowed)
         if problem.value in EMPTY:

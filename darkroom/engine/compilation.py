@@ -1,0 +1,357 @@
+"""Compilation: the transformer's blocks run as compiled graphs, made beside the pictures and kept between starts.
+
+A picture runs compiled as a whole or not at all: when a graph is ready decides when pictures are faster, not what one
+looks like half-way. Must not know: where weights are, or what a graph is made of.
+"""
+
+import hashlib
+import importlib.util
+import logging
+import pickle
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+import torch
+from torch import Tensor
+
+from darkroom.engine.compile_job import CompileJob, missing_on
+from darkroom.engine.compiled_block import FAULTS, CompiledBlock, first_line
+from darkroom.engine.float8 import STORED, Float8Linear, LowRank
+from darkroom.engine.lora import RANK_STEP
+from darkroom.engine.tracing import (
+    BlockTensors,
+    Compiled,
+    Order,
+    Signature,
+    Size,
+    compile_to_file,
+    read_compiled,
+    skeleton_of,
+)
+
+log = logging.getLogger("darkroom.engine")
+
+# Raised where graphs of before would no longer compute the same.
+VERSION = 1
+# What the process that compiles takes of a card: CUDA itself, and the tensors on which kernels are tried.
+ROOM_BYTES = 5 << 28
+# Graphs in memory: eight sizes of pictures, two kinds of blocks.
+MOST_READY = 16
+# Sizes of pictures for which one engine has graphs made. Whoever uses more gets the rest uncompiled.
+MOST_COMPILED = 24
+SECONDS_TO_LOOK = 0.2
+# What a file of another version, or half of one, raises when it is read.
+UNREADABLE = (*FAULTS, OSError, ImportError, LookupError, AttributeError, EOFError, pickle.UnpicklingError)
+
+Mode: TypeAlias = Literal["auto", "on", "off"]
+Scales: TypeAlias = Literal["measured", "remembered"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompileWishes:
+    """`auto` compiles beside the first pictures; `on` before the first. Files go to `folder`.
+
+    `scales`: activations become float8 by their own largest value, or by that of the step before. `any_image`: one
+    graph for pictures of all sizes. `cudnn`: its attention first. `apart`: in a process of its own.
+    """
+
+    mode: Mode = "off"
+    folder: Path | None = None
+    scales: Scales = "measured"
+    any_image: bool = False
+    cudnn: bool = True
+    apart: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Variant:
+    """Which of the transformer's two kinds of blocks, and whether activations are scaled by what was seen before."""
+
+    joint: bool
+    trusted: bool
+
+
+class Compilation:
+    """Of one transformer. `begin`, then each pass after its `turn`, then `leave`. Not for several threads.
+
+    `missing` says what a device lacks for it, if anything.
+    """
+
+    def __init__(
+        self,
+        transformer: Any,
+        device: torch.device,
+        dtype: torch.dtype,
+        *,
+        wishes: CompileWishes | None = None,
+        missing: "Callable[[torch.device, bool], str] | None" = None,
+    ) -> None:
+        self._transformer, self._device, self._dtype = transformer, device, dtype
+        self.wishes = wishes or CompileWishes()
+        self._missing = missing or missing_on
+        self._ready: OrderedDict[Path, Compiled] = OrderedDict()
+        self._faults: dict[Path, str] = {}
+        self._job: CompileJob | None = None
+        self._made = 0
+        # How long graphs were made for, in all.
+        self.seconds = 0.0
+        self._said: set[str] = set()
+        self._graphs: dict[Variant, tuple[Path, Compiled]] = {}
+        self._blocks: list[CompiledBlock] = []
+        self._seen: Tensor | None = None
+        self._sides: list[Tensor] = []
+        self._nothing: dict[tuple[int, int], LowRank] = {}
+        self._side, self._trusted = 0, False
+        # How many places the float8 layers need to remember, and whether they do: as the last `begin` found them.
+        self._layers, self._remembers = 0, False
+        # Of this picture: why it does not run compiled. None before the first.
+        self.why_not: str | None = None
+
+    def begin(self, size: Size, *, rows: bool, promised: int, waiting: Callable[[], None]) -> None:
+        """A picture of this size begins. `rows`: modulation comes from a table. `promised`: what it takes of the card.
+
+        Only with `on` this takes time, and calls `waiting` now and then, which may raise.
+        """
+        self.leave()
+        if self.wishes.mode == "off":
+            self.why_not = "it is switched off"
+            return
+        self.why_not = self._prepare(size, rows=rows, promised=promised, waiting=waiting)
+        if self.why_not and self.why_not not in self._said:
+            self._said.add(self.why_not)
+            log.info("the transformer runs uncompiled: %s", self.why_not)
+
+    def turn(self, side: Tensor) -> None:
+        """A pass begins. Of each step, one is made with each `side`: a tensor that stays the same."""
+        known = [number for number, other in enumerate(self._sides) if other is side]
+        self._trusted = bool(known) and self.wishes.scales == "remembered"
+        if not known:
+            self._sides.append(side)
+        self._side = known[0] if known else len(self._sides) - 1
+
+    def leave(self) -> None:
+        """The picture is made, or will not be. Blocks are as they were. Safe to call again."""
+        for block in self._blocks:
+            block.restore()
+        self._blocks, self._graphs, self._seen = [], {}, None
+        self._sides, self._side, self._trusted, self._nothing = [], 0, False, {}
+
+    def stop(self) -> None:
+        """No graph is being made any more."""
+        if self._job is not None:
+            self._job.end()
+            self._job = None
+
+    def facts(self) -> dict[str, str | int | float]:
+        if self.wishes.mode == "off":
+            return {}
+        return {"compiled": f"no: {self.why_not}" if self.why_not else "yes"}
+
+    @property
+    def compiling(self) -> bool:
+        return self._job is not None and self._job.running
+
+    # --- called by the blocks
+
+    def graph(self, *, joint: bool) -> Compiled | None:
+        found = self._graphs.get(Variant(joint=joint, trusted=self._trusted and self._remembers))
+        return None if found is None else found[1]
+
+    def seen(self, start: int, count: int) -> Iterable[Tensor]:
+        """Where a block's layers remember their largest activations, for the side whose turn it is."""
+        if not self._remembers:
+            return ()
+        if self._seen is None or len(self._seen) <= self._side:
+            more = torch.zeros(self._side + 1, self._layers, dtype=torch.float32, device=self._device)
+            if self._seen is not None:
+                more[: len(self._seen)] = self._seen
+            self._seen = more
+        return (self._seen[self._side, start : start + count],)
+
+    def nothing_added(self, layer: Float8Linear, like: Tensor) -> LowRank:
+        """For a layer without LoRAs, beside others that have some."""
+        shape = (layer.in_features, layer.out_features)
+        if shape not in self._nothing:
+            down, up = like.new_zeros(RANK_STEP, shape[0]), like.new_zeros(shape[1], RANK_STEP)
+            scale = torch.ones((), dtype=torch.float32, device=like.device)
+            self._nothing[shape] = LowRank(down, up, down.to(STORED), scale)
+        return self._nothing[shape]
+
+    def give_up(self, why: str, *, lasting: bool) -> None:
+        """The rest of this picture runs uncompiled; if `lasting`, all pictures that need the same graphs."""
+        for path, _ in self._graphs.values() if lasting else ():
+            self._faults[path] = why
+            self._ready.pop(path, None)
+        self._graphs = {}
+        self.why_not = why
+        log.warning("the transformer goes on uncompiled: %s", why)
+
+    # --- parts of the above
+
+    def _prepare(self, size: Size, *, rows: bool, promised: int, waiting: Callable[[], None]) -> str | None:
+        """Everything for a compiled picture, or why there is none."""
+        blocks = (*self._transformer.blocks, *self._transformer.single_blocks)
+        tensors = [BlockTensors(block, rows=rows) for block in blocks]
+        layers = [layer for each in tensors for layer in each.layers]
+        upcast = any(not layer.float8_matmul for layer in layers)
+        if missing := self._missing(self._device, upcast):
+            return missing
+        if any(part._forward_hooks for each in tensors for part in each.parts):
+            return "layers have more to do than their own"
+        if self.wishes.folder is None:
+            return "there is no folder for what is compiled"
+        self._remembers = self.wishes.scales == "remembered" and not upcast
+        self._layers = sum(_aligned(len(each.layers)) for each in tensors)
+        low_ranks = any(layer.low_rank is not None for layer in layers)
+        orders = self._orders(size, tensors, rows=rows, low_ranks=low_ranks)
+        if isinstance(orders, str):
+            return orders
+        if why := self._have_ready(list(orders.values()), promised, waiting):
+            return why
+        self._graphs = {variant: (order.path, self._ready[order.path]) for variant, order in orders.items()}
+        start = 0
+        for number, (block, each) in enumerate(zip(blocks, tensors, strict=True)):
+            joint = number < len(self._transformer.blocks)
+            made = CompiledBlock(self, block, size, joint=joint, rows=rows, low_ranks=low_ranks, first_layer=start)
+            self._blocks.append(made)
+            start += _aligned(len(each.layers))
+        return None
+
+    def _orders(
+        self, size: Size, tensors: "list[BlockTensors]", *, rows: bool, low_ranks: bool
+    ) -> "dict[Variant, Order] | str":
+        assert self.wishes.folder is not None
+        joints = len(self._transformer.blocks)
+        kinds = {True: tensors[:joints], False: tensors[joints:]}
+        blocks = {True: self._transformer.blocks, False: self._transformer.single_blocks}
+        orders: dict[Variant, Order] = {}
+        for joint, kind in kinds.items():
+            signatures = {each.signature for each in kind}
+            if len(signatures) != 1:
+                return "blocks of one kind differ"
+            order = Order(
+                skeleton=skeleton_of(blocks[joint][0], rows=rows),
+                joint=joint,
+                size=size,
+                any_image=self.wishes.any_image,
+                width=self._transformer.x_embedder.out_features,
+                rope=(sum(self._transformer.pos_embedder.axes_dim) // 2, 2, 2),
+                dtype=self._dtype,
+                device=self._device if self._device.index is not None else _indexed(self._device),
+                rows=rows,
+                low_ranks=low_ranks,
+                seen=self._remembers,
+                trusted=False,
+                cudnn=self.wishes.cudnn and _has_cudnn_attention(self._device),
+                path=self.wishes.folder,
+            )
+            for trusted in (False, True) if self._remembers else (False,):
+                variant = Variant(joint=joint, trusted=trusted)
+                path = self.wishes.folder / f"{_key(replace(order, trusted=trusted), *signatures)}.graph"
+                orders[variant] = replace(order, trusted=trusted, path=path)
+        return orders
+
+    def _have_ready(self, orders: list[Order], promised: int, waiting: Callable[[], None]) -> str | None:
+        """Read what is made, have made what is not. Why not all is there, if so."""
+        while True:
+            if (why := self._look_at_job(waiting)) is not None:
+                return why
+            if faults := [self._faults[order.path] for order in orders if order.path in self._faults]:
+                return faults[0]
+            missing = [order for order in orders if not self._is_ready(order.path)]
+            if not missing:
+                return None
+            if faults := [self._faults[order.path] for order in missing if order.path in self._faults]:
+                return faults[0]
+            if why := self._start(missing, promised):
+                return why
+
+    def _look_at_job(self, waiting: Callable[[], None]) -> str | None:
+        """Take note of what has ended. Why this picture has to do without what has not."""
+        if self._job is None:
+            return None
+        while self._job.running:
+            if self.wishes.mode != "on":
+                return "it is being compiled"
+            waiting()
+            time.sleep(SECONDS_TO_LOOK)
+        job, self._job = self._job, None
+        self.seconds += job.seconds
+        if fault := job.fault():
+            log.warning("compiling has failed: %s", fault)
+            self._faults |= {path: fault for path in job.paths if not path.exists()}
+        else:
+            log.info("compiled in %.0f s", job.seconds)
+        return None
+
+    def _start(self, orders: list[Order], promised: int) -> str | None:
+        if self._made >= MOST_COMPILED:
+            return "too many sizes of pictures"
+        if not self._has_room(promised):
+            return "the card has no room for compiling beside the picture"
+        self._made += 1
+        size = orders[0].size
+        log.info("compiling %d graphs for %d + %d tokens", len(orders), size.text, size.image)
+        try:
+            orders[0].path.parent.mkdir(parents=True, exist_ok=True)
+            if self.wishes.apart:
+                self._job = CompileJob(orders)
+            else:
+                for order in orders:
+                    compile_to_file(order)
+        except (*FAULTS, OSError) as error:
+            why = first_line(str(error)) or type(error).__name__
+            self._faults |= {order.path: why for order in orders}
+        return None
+
+    def _has_room(self, promised: int) -> bool:
+        if self._device.type != "cuda":
+            return True
+        free, _ = torch.cuda.mem_get_info(self._device)
+        return free + torch.cuda.memory_reserved(self._device) - promised >= ROOM_BYTES
+
+    def _is_ready(self, path: Path) -> bool:
+        """In memory, or on the disk and now in memory."""
+        if path in self._ready:
+            self._ready.move_to_end(path)
+            return True
+        if not path.exists():
+            return False
+        try:
+            self._ready[path] = read_compiled(path)
+        except UNREADABLE as error:
+            log.warning("%s cannot be read and is made anew: %s", path.name, first_line(str(error)))
+            path.unlink(missing_ok=True)
+            return False
+        while len(self._ready) > MOST_READY:
+            self._ready.popitem(last=False)
+        return True
+
+
+def _aligned(layers: int) -> int:
+    """Compiled code wants what it is given to begin at multiples of 16 bytes."""
+    return -layers // 4 * -4
+
+
+def _key(order: Order, signature: Signature) -> str:
+    card: tuple[object, ...] = ()
+    if order.device.type == "cuda":
+        card = (torch.cuda.get_device_name(order.device), torch.cuda.get_device_capability(order.device))
+    triton = importlib.util.find_spec("triton")
+    values = {name: value for name, value in vars(order).items() if name not in ("skeleton", "path")}
+    if order.any_image:
+        values["size"] = order.size.text
+    made_with = (VERSION, torch.__version__, triton.origin if triton else None, *card)
+    return hashlib.sha256(repr((made_with, values, signature)).encode()).hexdigest()[:32]
+
+
+def _indexed(device: torch.device) -> torch.device:
+    return torch.device(device.type, torch.cuda.current_device()) if device.type == "cuda" else device
+
+
+def _has_cudnn_attention(device: torch.device) -> bool:
+    return device.type == "cuda" and torch.cuda.get_device_capability(device) >= (9, 0)

@@ -1,0 +1,93 @@
+"""CompileJob: graphs are compiled in a process of their own, beside the pictures.
+
+Not in a thread: the compiler is Python, and each of a picture's thousands of small operations would have to wait for
+it to let go of the interpreter. Must not know: when graphs are needed, or what is done with them.
+"""
+
+import importlib.util
+import os
+import pickle
+import shutil
+import subprocess
+import sys
+import time
+import uuid
+from pathlib import Path
+
+import torch
+
+from darkroom.engine.tracing import Order
+
+ROOT = Path(__file__).parents[2]
+SECONDS_TO_COMPILE = 900.0
+
+
+class CompileJob:
+    """A process that compiles. It ends with this one."""
+
+    def __init__(self, orders: list[Order]) -> None:
+        folder = orders[0].path.parent
+        self.paths = [order.path for order in orders]
+        self._orders = folder / f"{uuid.uuid4().hex}.orders"
+        self._log = self._orders.with_suffix(".log")
+        self._orders.write_bytes(pickle.dumps(orders))
+        path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+        self._began, self._ended = time.monotonic(), 0.0
+        with self._log.open("wb") as words:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "darkroom.engine.tracing", str(self._orders)],
+                stdin=subprocess.PIPE,
+                stdout=words,
+                stderr=words,
+                env=os.environ | {"PYTHONPATH": path},
+            )
+
+    @property
+    def running(self) -> bool:
+        if self._process.poll() is None and time.monotonic() - self._began > SECONDS_TO_COMPILE:
+            self.end()
+        if self._process.poll() is None:
+            return True
+        self._ended = self._ended or time.monotonic()
+        return False
+
+    @property
+    def seconds(self) -> float:
+        return self._ended - self._began
+
+    def fault(self) -> str:
+        """Once it has ended: the last it said, or nothing where all is made."""
+        lines = self._log.read_text("utf-8", errors="replace").split("\n") if self._log.exists() else []
+        self._clean_up()
+        if self._process.returncode == 0:
+            return ""
+        said = [line.strip() for line in lines if line.strip()]
+        return said[-1][:200] if said else f"its process ended with {self._process.returncode}"
+
+    def end(self) -> None:
+        self._process.kill()
+        self._process.wait()
+        self._clean_up()
+
+    def _clean_up(self) -> None:
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+        for file in (self._orders, self._log):
+            file.unlink(missing_ok=True)
+
+
+def missing_on(device: torch.device, upcast: bool) -> str:
+    """What this machine lacks for compiled blocks, in words; empty if nothing. `upcast`: float8 weights become bf16."""
+    if device.type != "cuda":
+        return "there is no graphics card"
+    capability = torch.cuda.get_device_capability(device)
+    if capability < (7, 0):
+        return "the card is older than compute capability 7.0"
+    if upcast and capability < (8, 9):
+        return "compiled code cannot read float8 on cards older than compute capability 8.9"
+    if importlib.util.find_spec("triton") is None:
+        return "triton is not installed"
+    compilers = (os.environ.get("CC", ""), "cc", "gcc", "clang", "cl")
+    if not any(shutil.which(name) for name in compilers if name):
+        return "there is no C compiler"
+    return ""
