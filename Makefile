@@ -14,6 +14,10 @@ PIP := $(IN_VENV) -m pip --disable-pip-version-check --no-input
 # A copy of the list that was installed last stays beside the packages: while it is the same, there is nothing to do.
 install = @cmp -s $(1) $(VENV)/$(1) || { echo "Installing $(1)"; $(PIP) install -r $(1) && cp $(1) $(VENV)/$(1); }
 
+# Each test file as a whole in one of them, in the order of their names. One that dies ends its part, and is not started
+# anew. In a single process, as a debugger needs it: ARGS="-n 0"
+TWO_PROCESSES := -n 2 --dist loadfile --no-loadscope-reorder --max-worker-restart 0
+
 .PHONY: help run test screenshot clean
 
 help:
@@ -29,7 +33,7 @@ test: $(IN_VENV)
 	@sh tests/browser_setup.sh $(IN_VENV)
 	$(IN_VENV) -m ruff check
 	$(IN_VENV) -m mypy darkroom app.py
-	$(IN_VENV) -m pytest -m "not gpu" $(ARGS)
+	$(IN_VENV) -m pytest -m "not gpu" $(TWO_PROCESSES) $(ARGS)
 
 screenshot: $(IN_VENV)
 	$(call install,requirements.txt)

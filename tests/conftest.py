@@ -7,9 +7,22 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
+from darkroom.engine.process import ENVIRONMENT
 from tools.chromium import ARGUMENTS, HOW_TO_GET_ONE, find_chromium
 
 ROOT = Path(__file__).parent.parent
+
+
+def pytest_configure() -> None:
+    """What the engine process sets before torch is imported, for tests that import it themselves.
+
+    Of several test processes (`pytest -n 2`) each takes its share of the cores; the engines they start inherit that.
+    """
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    if workers := os.environ.get("PYTEST_XDIST_WORKER_COUNT"):
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores // int(workers))))
 
 
 @pytest.fixture(autouse=True)

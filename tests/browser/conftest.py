@@ -25,6 +25,15 @@ def darkroom(root: Path, tmp_path: Path) -> Iterator[DarkroomServer]:
     server.close()
 
 
+@pytest.fixture(scope="module")
+def lasting_darkroom(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DarkroomServer]:
+    """One for a whole file, with nothing in it at first."""
+    server = DarkroomServer(root, tmp_path_factory.mktemp("darkroom"))
+    server.start()
+    yield server
+    server.close()
+
+
 @pytest.fixture
 def visit(browser: Browser, darkroom: DarkroomServer) -> Iterator[Visit]:
     """Opens the page as a new person: nothing remembered, and no word to any other machine."""

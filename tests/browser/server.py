@@ -6,7 +6,13 @@ import signal
 import subprocess
 import sys
 import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+import httpx
 
 SECONDS_TO_START = 60
 SECONDS_TO_END = 30
@@ -81,8 +87,37 @@ class DarkroomServer:
         if self._process is not None and self._process.poll() is None:
             self.stop()
 
+    def empty(self) -> None:
+        """As a person would: every job stopped, every picture removed for good. An engine keeps its model loaded."""
+        with httpx.Client(base_url=self.address, timeout=SECONDS_TO_END, trust_env=False) as client:
+
+            def ask(method: str, path: str, **options: Any) -> Any:
+                return client.request(method, path, **options).raise_for_status().json()
+
+            for job in ask("GET", "/api/jobs")["ids"]:
+                ask("POST", f"/api/jobs/{job}/stop")
+            patient_until = time.monotonic() + SECONDS_TO_END
+            while ask("GET", "/api/jobs")["ids"]:
+                assert time.monotonic() < patient_until, "a job did not stop"
+                time.sleep(0.05)
+            if ids := ask("GET", "/api/selection")["ids"]:
+                ask("POST", "/api/selection/trash", json={"ids": ids})
+            ask("DELETE", "/api/trash", params={"seen_at": ask("GET", "/api/trash")["seen_at"]})
+            assert ask("GET", "/api/history")["pictures"] == ask("GET", "/api/prompts")["prompts"] == []
+        assert [path for path in self.history.rglob("*") if path.suffix in (".png", ".webp")] == []
+
     def kill_engine(self) -> None:
         os.kill(self.engine_id(), signal.SIGKILL)
+
+    @contextmanager
+    def engine_held(self) -> Iterator[None]:
+        """What the engine does lasts as long as a test needs to see it."""
+        engine = self.engine_id()
+        os.kill(engine, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(engine, signal.SIGCONT)
 
     def engine_id(self) -> int:
         listing = subprocess.run(

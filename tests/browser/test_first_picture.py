@@ -16,7 +16,7 @@ ASKED = {
     "prompt": "two red barns on a hill, 一轮明月, <b>&amp; 'quoted'",
     "negative_prompt": "rain",
     "seed": "-1",
-    "steps": "5",
+    "steps": "8",
     "guidance": "2.5",
     "cfg_scale": "1.5",
     "width": "384",
@@ -29,7 +29,9 @@ def test_a_picture_is_made_kept_and_made_again(width: int, visit: Visit, darkroo
     person = visit(width=width)
     person.fill(**ASKED)
     person.generate()
-    person.see_preview()
+    person.wait_for_preview()
+    with darkroom.engine_held():
+        person.see_preview()
     address = person.see_picture()
     expect(person.tiles()).to_have_count(1)
     assert person.sideways() == 0

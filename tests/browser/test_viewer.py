@@ -21,9 +21,10 @@ PICTURES = [
 ]
 
 
-@pytest.fixture
-def darkroom(root: Path, tmp_path: Path) -> Iterator[DarkroomServer]:
-    server = DarkroomServer(root, tmp_path)
+@pytest.fixture(scope="module")
+def darkroom(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DarkroomServer]:
+    """One for all: each test leaves it as it was."""
+    server = DarkroomServer(root, tmp_path_factory.mktemp("darkroom"))
     stock(server.history, PICTURES)
     server.start()
     yield server
@@ -177,6 +178,9 @@ def test_a_deleted_picture_gives_way_to_the_next_and_undo_brings_it_back(visit: 
     person.page.keyboard.press("Escape")
     expect(person.page.locator(".sheet .tile")).to_have_count(3)
     assert [(picture["id"], picture["starred"]) for picture in person.history()] == [(3, True), (2, False), (1, False)]
+    person.page.locator('.sheet .tile[data-id="3"]').focus()
+    person.page.keyboard.press("s")
+    expect(person.page.locator(".sheet .tile.starred")).to_have_count(0)
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])

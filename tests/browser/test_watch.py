@@ -19,6 +19,13 @@ CUT_SECONDS = 5
 
 
 @pytest.fixture
+def darkroom(lasting_darkroom: DarkroomServer) -> DarkroomServer:
+    """One for all, emptied before each test: its engine loads the model once."""
+    lasting_darkroom.empty()
+    return lasting_darkroom
+
+
+@pytest.fixture
 def tunnel(darkroom: DarkroomServer) -> Iterator[Tunnel]:
     tunnel = Tunnel(int(darkroom.address.rsplit(":", 1)[1]))
     yield tunnel

@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from typing import Any
 
 from playwright.sync_api import BrowserContext, Locator, Page, Request, expect
@@ -49,6 +50,13 @@ class Visitor:
 
     def generate(self) -> None:
         self.page.locator("#generate").click()
+
+    def wait_for_preview(self) -> None:
+        """Until the server has one, whether or not the page has asked for it yet."""
+        patient_until = time.monotonic() + PATIENCE / 1000
+        while not any(job.get("preview_number") for job in self.ask("/api/jobs")["jobs"]):
+            assert time.monotonic() < patient_until, "no preview was made"
+            self.page.wait_for_timeout(50)
 
     def see_preview(self) -> None:
         expect(self.page.locator(".print img.preview")).to_be_visible(timeout=PATIENCE)
