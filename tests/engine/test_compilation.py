@@ -13,6 +13,7 @@ from darkroom.catalog import DEMO
 from darkroom.engine import compilation, tracing
 from darkroom.engine.compilation import Compilation, CompileWishes
 from darkroom.engine.compile_job import missing_on
+from darkroom.engine.compiled_block import first_line
 from darkroom.engine.flux import MadePicture, WatchedPipeline, load_pipeline, make_picture
 from darkroom.engine.lora import read_lora
 from darkroom.engine.tracing import Order
@@ -39,6 +40,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     made = tmp_path_factory.mktemp("compiled")
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("TORCHINDUCTOR_CACHE_DIR", str(made / "inductor"))
+        try:
+            torch.compile(torch.sin)(torch.ones(8))
+        except RuntimeError as error:
+            pytest.skip(f"nothing can be compiled here (apt install g++ python3-dev): {first_line(str(error))}")
         yield made
 
 
