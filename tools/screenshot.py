@@ -81,9 +81,8 @@ def main() -> int:
             make_picture(page, prompts[language], seed, shape)
             page.wait_for_function("made => window.made === made", arg=made, timeout=MILLISECONDS_PER_PICTURE)
         page.wait_for_selector(f'img[src*="/pictures/{len(PICTURES)}"] >> visible=true')
-        page.wait_for_function(
-            "() => [...document.images].every(image => !image.checkVisibility() || image.naturalWidth)"
-        )
+        page.evaluate("() => Promise.all([...document.images].filter(i => i.checkVisibility()).map(i => i.decode()))")
+        page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
         page.evaluate("document.activeElement.blur(); window.scrollTo(0, 0)")
         file.parent.mkdir(parents=True, exist_ok=True)
         page.screenshot(path=file, animations="disabled")
