@@ -1,5 +1,5 @@
 #!/bin/sh
-# Repeats the training of models/demo: on one GPU with 16 CPU cores and 100 GB of disk in about 55 minutes,
+# Repeats the training of models/demo: on one GPU with 16 CPU cores and 100 GB of disk in about 50 minutes,
 # on four in about 25. Usage, from the repository's root: tools/demo_model/train_all.sh FOLDER
 # Seeds are fixed; how far it gets depends on the machine. Each figure can be set, as in FLOW_MINUTES=10.
 set -eu
@@ -7,7 +7,7 @@ work=${1:?a folder for pictures and weights}
 cards=$(python3 -c 'import torch; print(torch.cuda.device_count())')
 first=0; last=$((cards > 1 ? cards - 1 : 0))
 python="python3 -m tools.demo_model"
-# The last of several cards is for the judge and the sharpening, the others are for the flow.
+# The last of several cards is for the judge, the others are for the flow.
 flow_cards=$((cards > 2 ? cards - 1 : cards))
 team() { # team CARDS PROGRAM ARGUMENTS…
     count=$1; shift
@@ -31,13 +31,11 @@ drawing=$!
 if [ "$cards" -gt 0 ]; then
     CUDA_VISIBLE_DEVICES=$last nice $python.train_flow --only-warm-up --tokens "$tokens" &
 fi
-team "$cards" train_vae --data "$work/first" --out "$work/vae" --minutes "${VAE_MINUTES:-14}" --sharpen-minutes 0 ${VAE_ARGUMENTS:-}
+team "$cards" train_vae --data "$work/first" --out "$work/vae" --minutes "${VAE_MINUTES:-14}" ${VAE_ARGUMENTS:-}
 wait $drawing
 
 ( export CUDA_VISIBLE_DEVICES=$last
-  $python.train_judge --data "$work/more" --out "$work/judge.safetensors" --minutes "${JUDGE_MINUTES:-2.5}"
-  $python.train_vae --data "$work/first" "$work/ink" --out "$work/vae" --resume --minutes 0 \
-      --sharpen-minutes "${SHARPEN_MINUTES:-0}" ) &
+  $python.train_judge --data "$work/more" --out "$work/judge.safetensors" --minutes "${JUDGE_MINUTES:-4}" ) &
 beside=$!
 team "$flow_cards" train_flow --data "$work/small" "$work/first" "$work/more" --vae "$work/vae" \
     --tokenizers "$work/tokenizers" --text "$work/text.safetensors" --out "$work/flow" --tokens "$tokens" \

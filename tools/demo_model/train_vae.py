@@ -1,12 +1,11 @@
-"""Trains the demo model's VAE on drawn pictures: first encoder and decoder, then the decoder alone, for sharp edges.
+"""Trains the demo model's VAE on drawn pictures.
 
-Run: python -m tools.demo_model.train_vae --data DIR … --out DIR --minutes N --sharpen-minutes M.
+Run: python -m tools.demo_model.train_vae --data DIR … --out DIR --minutes N.
 Must not know: captions, or the transformer.
 """
 
 import argparse
 import functools
-import itertools
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -25,9 +24,6 @@ from tools.demo_model.team import join_team
 KL_WEIGHT = 2e-4
 EDGE_WEIGHT = 1.0
 SQUARE_WEIGHT = 4.0
-FEATURE_WEIGHT = 0.25
-ADVERSARY_WEIGHT = 0.02
-SHARPEN_RATE = 7e-4
 
 
 def main() -> None:
@@ -35,7 +31,6 @@ def main() -> None:
     parser.add_argument("--data", type=Path, nargs="+", required=True, help="folders of drawn pictures")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--minutes", type=float, default=5.0)
-    parser.add_argument("--sharpen-minutes", type=float, default=3.0)
     parser.add_argument("--pictures", type=int, default=12_000)
     parser.add_argument("--resume", action="store_true", help="go on with what is in --out")
     parser.add_argument("--end-at", type=float, help="seconds since 1970 by which it is done, instead of minutes")
@@ -54,11 +49,7 @@ def main() -> None:
         encoder = DemoVAEEncoder().to(device, memory_format=torch.channels_last)
         decoder = DemoVAEDecoder().to(device, memory_format=torch.channels_last)
     if arguments.end_at is not None:
-        left = (arguments.end_at - time.time()) / 60
-        arguments.minutes, arguments.sharpen_minutes = (
-            min(arguments.minutes, left),
-            min(arguments.sharpen_minutes, left),
-        )
+        arguments.minutes = min(arguments.minutes, (arguments.end_at - time.time()) / 60)
     team.same_for_all([*encoder.parameters(), *decoder.parameters()])
     if arguments.minutes > 0:
         train_both(crops, encoder, decoder, minutes=arguments.minutes, rate=arguments.rate)
@@ -67,11 +58,6 @@ def main() -> None:
             save_vae(arguments.out, encoder, decoder)
             report(encoder, decoder, crops, arguments.out / "restored.png")
         team.same_for_all([*encoder.parameters(), *decoder.parameters()])
-    if arguments.sharpen_minutes > 0:
-        decoder = sharpen(encoder, decoder, crops, minutes=arguments.sharpen_minutes)
-        if team.leads:
-            save_vae(arguments.out, encoder, decoder)
-            report(encoder, decoder, crops, arguments.out / "sharpened.png")
     team.leave()
 
 
@@ -128,83 +114,6 @@ def _norm_and_silu(hidden: Tensor, weight: Tensor, bias: Tensor, groups: int, ep
     variance = (split - mean).square().mean((1, 3), keepdim=True)
     whole = ((split - mean) * torch.rsqrt(variance + eps)).reshape(count, height, width, channels)
     return functional.silu(whole * weight + bias).to(hidden.dtype).permute(0, 3, 1, 2)
-
-
-def sharpen(encoder: DemoVAEEncoder, decoder: DemoVAEDecoder, crops: Crops, *, minutes: float) -> DemoVAEDecoder:
-    """Train the decoder alone, against an adversary that sees patches. Latents get some noise, as sampled ones have."""
-    device = crops.device
-    adversary = Adversary().to(device, memory_format=torch.channels_last)
-    average = [parameter.detach().clone() for parameter in decoder.parameters()]
-    optimizer = torch.optim.AdamW(
-        decoder.parameters(), lr=SHARPEN_RATE, betas=(0.8, 0.99), weight_decay=1e-3, fused=device.type == "cuda"
-    )
-    critic = torch.optim.AdamW(adversary.parameters(), lr=4e-4, betas=(0.5, 0.99))
-    if device.type == "cuda":
-        fuse_norms(encoder)
-        fuse_norms(decoder)
-    encoder.requires_grad_(False)
-    crops.team.same_for_all(adversary.parameters())
-    for step, progress in crops.team.clock(minutes):
-        _set_rate(optimizer, SHARPEN_RATE * min(1.0, (step + 1) / 100) * max(0.03, 1 - progress))
-        pictures, weights = crops.batch()
-        with torch.no_grad(), torch.autocast(device.type, torch.bfloat16):
-            latents = encoder(pictures).float()
-            latents = latents + 0.06 * torch.rand(len(latents), 1, 1, 1, device=device) * torch.randn_like(latents)
-        with torch.autocast(device.type, torch.bfloat16):
-            restored = decoder(latents).float()
-            adversary.requires_grad_(False)
-            doubt = -adversary(restored).float().mean()
-            likeness = adversary.likeness(restored, pictures)
-        # pixels alone at first; the adversary, once it has learned something, in the second half
-        trust = min(1.0, max(0.0, (progress - 0.45) / 0.15))
-        loss = pixel_loss(restored, pictures, weights) + trust * (ADVERSARY_WEIGHT * doubt + FEATURE_WEIGHT * likeness)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        crops.team.mean_gradients(decoder.parameters())
-        nn.utils.clip_grad_norm_(decoder.parameters(), 1.0)
-        optimizer.step()
-        with torch.no_grad():
-            torch._foreach_lerp_(average, list(decoder.parameters()), 0.005)
-        adversary.requires_grad_(True)
-        with torch.autocast(device.type, torch.bfloat16):
-            real, made = adversary(pictures).float(), adversary(restored.detach()).float()
-        critic_loss = functional.relu(1 - real).mean() + functional.relu(1 + made).mean()
-        critic.zero_grad(set_to_none=True)
-        critic_loss.backward()
-        crops.team.mean_gradients(adversary.parameters())
-        critic.step()
-        if step % 200 == 0:
-            error = (restored - pictures).abs().mean().item()
-            crops.team.say(f"sharpen: step {step}, {progress:.1%}, L1 {error:.4f}, critic {critic_loss.item():.3f}")
-    with torch.no_grad():
-        torch._foreach_copy_(list(decoder.parameters()), average)
-    return decoder.eval()
-
-
-class Adversary(nn.Module):
-    """Tells drawn patches from restored ones. `likeness` compares what it sees in two pictures."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        widths = (3, 48, 96, 128)
-        self.stages = nn.ModuleList(
-            nn.Sequential(nn.utils.spectral_norm(nn.Conv2d(before, after, 4, stride=2, padding=1)), nn.LeakyReLU(0.2))
-            for before, after in itertools.pairwise(widths)
-        )
-        self.last = nn.utils.spectral_norm(nn.Conv2d(widths[-1], 1, 3, padding=1))
-
-    def forward(self, pictures: Tensor) -> Tensor:
-        for stage in self.stages:
-            pictures = stage(pictures)
-        verdict: Tensor = self.last(pictures)
-        return verdict
-
-    def likeness(self, made: Tensor, real: Tensor) -> Tensor:
-        total = made.new_zeros(())
-        for stage in self.stages:
-            made, real = stage(made), stage(real)
-            total = total + (made - real).abs().mean().float()
-        return total
 
 
 def pixel_loss(restored: Tensor, pictures: Tensor, weights: Tensor) -> Tensor:
