@@ -1,59 +1,59 @@
-"""Darkroom's entry: read the settings, build each object once, serve until told to stop.
-Importing this file does nothing: the engine process imports it anew. Must not know: how any part works.
-"""
+"""Darkroom's entry: each object is built here, once, to serve until told to stop or to carry out one command.
+Importing this file does nothing: the engine process imports it anew. Must not know: how any part works."""
 
-import argparse
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from darkroom.cli.parts import MakeQueue, Parts
+    from darkroom.config import Settings
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Darkroom: a page that makes pictures with FLUX.1")
-    parser.add_argument("--config", type=Path, default=Path(__file__).with_name("config.yaml"), help="settings file")
-    parser.add_argument("--host", help="address to listen on, instead of the one in the settings")
-    parser.add_argument("--port", type=int, help="port to listen on, instead of the one in the settings")
-    from darkroom.errors import DarkroomError
+    from darkroom.cli.command import carry_out
 
-    try:
-        run(**vars(parser.parse_args()))
-    except DarkroomError as error:
-        sys.stderr.write(f"Darkroom cannot start: {error}\n")
-        return 2
-    return 0
+    return carry_out(sys.argv[1:], Path(__file__).with_name("config.yaml"), run, wired)
 
 
-def run(config: Path, host: str | None, port: int | None) -> None:
-    from darkroom.config import load_settings
+def run(settings: "Settings", host: str, port: int) -> None:
+    from darkroom.jobs.queue import JobQueue
+    from darkroom.web.serve import address_of, listening_socket, serve
+    from darkroom.web.server import create_app
+
+    listener = listening_socket(host, port)
+    with wired(settings, JobQueue, address_of(listener)) as parts:
+        serve(create_app(settings, parts.queue, parts.library, parts.supervisor, shelf=parts.shelf), listener)
+
+
+@contextmanager
+def wired(settings: "Settings", make_queue: "MakeQueue", address: str = "") -> Iterator["Parts"]:
+    from darkroom.cli.parts import Parts
+    from darkroom.downloads.shelf import Shelf
     from darkroom.engine.process import serve as engine_main
     from darkroom.history.database import Database, sqlite_url
     from darkroom.history.library import Library
     from darkroom.history.lock import FolderLock
     from darkroom.jobs.process_engine import ProcessEngine, options_of
-    from darkroom.jobs.queue import JobQueue
     from darkroom.jobs.supervisor import Supervisor
-    from darkroom.logs import start_logging
-    from darkroom.web.serve import listening_socket, serve
-    from darkroom.web.server import create_app
 
-    settings = load_settings(config)
-    start_logging("server", settings.logging.level)
-    history, server = settings.folders.history, settings.server
-    listener = listening_socket(host or server.host, server.port if port is None else port)
-    lock = FolderLock(history)
-    lock.acquire()
-    database = Database(settings.database_url or sqlite_url(history))
-    database.open()
-    queue, library = JobQueue(database), Library(database, history)
-    library.sweep()
-    start_engine = partial(ProcessEngine, engine_main, options_of(settings))
-    supervisor = Supervisor(queue, library, start_engine, settings.engine.idle_minutes * 60)
-    supervisor.start()
-    try:
-        serve(create_app(settings, queue, library, supervisor), listener)
-    finally:
-        supervisor.close()
-        database.close()
+    history = settings.folders.history
+    with FolderLock(history, address):
+        database = Database(settings.database_url or sqlite_url(history))
+        database.open()
+        queue, library, shelf = make_queue(database), Library(database, history), Shelf(settings)
+        library.sweep()
+        engine = partial(ProcessEngine, engine_main, options_of(settings))
+        supervisor = Supervisor(queue, library, engine, settings.engine.idle_minutes * 60, find_model=shelf.find)
+        supervisor.start()
+        try:
+            yield Parts(queue=queue, library=library, supervisor=supervisor, shelf=shelf)
+        finally:
+            supervisor.close()
+            database.close()
 
 
 if __name__ == "__main__":

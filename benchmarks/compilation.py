@@ -1,8 +1,9 @@
 """The transformer's blocks uncompiled and compiled, side by side: FLUX.1's shapes, random weights.
 
 Run: python -m benchmarks.compilation [--caps none,8,4] [--sizes 1024x1024,512x512] [--ways eager,compiled,remembered]
-[--steps 6] [--any-size] [--no-cudnn] [--model flux1|demo] [--folder FOLDER] [--write]. One process; nothing is compiled
-yet, unless a folder is named that was compiled into. Then: where the time of one step goes.
+[--steps 6] [--any-size] [--no-cudnn] [--upcast] [--model flux1|demo] [--folder FOLDER] [--write]. One process; nothing
+is compiled yet, unless a folder is named that was compiled into. --upcast: as on a card that does not multiply float8;
+there is nothing to be remembered then. Then: where the time of one step goes.
 """
 
 import argparse
@@ -38,14 +39,18 @@ from benchmarks.measuring import (
 )
 from benchmarks.promises import Case, Ours, sizes
 from darkroom.engine.compilation import Compilation, CompileWishes
+from darkroom.engine.machine import look_at_machine
 from darkroom.engine.process import compiler_folders
 from darkroom.engine.tracing import Size
-from darkroom.planner import Plan
+from darkroom.planner import Plan, make_plan
+from darkroom.wishes import Wishes
 
 # By what one knows them in the table: eager; compiled, activations scaled by their own largest; by that of the step
 # before; and eager again, while a process beside it compiles.
 WAYS = ("eager", "compiled", "remembered", "meanwhile")
 HEAD = ("blocks", "card", "size", "s/step", "first", "of eager", "compiled in", "picture", "reserved", "allocated", "")
+# The last cards that do not multiply float8.
+BEFORE_ADA = (8, 6)
 TOP_KERNELS = 14
 KERNEL_WIDTH = 90
 NOTES = """
@@ -138,7 +143,7 @@ class Bench:
             compilation.stop()
 
     def _prepare(self, way: str, case: Case) -> Plan:
-        plan = self.ours.plan(case)
+        plan = self._plan_before_ada(case) if self._options.upcast else self.ours.plan(case)
         cap_card(self.ours.device, case.cap_bytes)
         compilation = self.ours.pipeline.compilation = self._compilations[way]
         if way in ("compiled", "meanwhile"):
@@ -147,6 +152,14 @@ class Bench:
         self.ours.settle_into(plan)
         return plan
 
+    def _plan_before_ada(self, case: Case) -> Plan:
+        machine = look_at_machine(self.ours.device, number_bytes=self.ours.pipeline.torch_dtype.itemsize)
+        if machine.card is not None:
+            machine = replace(machine, card=replace(machine.card, compute=BEFORE_ADA))
+        wishes = Wishes(vram_limit=case.cap_bytes or 0)
+        entry = self.ours.shape.entry
+        return make_plan(entry, machine, wishes, width=case.width, height=case.height, passes=case.steps)
+
     def _compilation(self, way: str) -> Compilation:
         options, pipeline = self._options, self.ours.pipeline
         wishes = CompileWishes(
@@ -154,7 +167,7 @@ class Bench:
             folder=self._folder,
             scales="remembered" if way == "remembered" else "measured",
             any_image=options.any_size,
-            cudnn=not options.no_cudnn,
+            chosen_attention=not options.no_cudnn,
         )
         # Without a card there is nothing to gain, but all of it can be tried.
         missing: Callable[..., str] | None = None if self.ours.device.type == "cuda" else lambda *_device: ""
@@ -305,6 +318,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=6)
     parser.add_argument("--any-size", action="store_true", help="graphs that serve pictures of all sizes")
     parser.add_argument("--no-cudnn", action="store_true", help="attention as torch chooses it")
+    parser.add_argument("--upcast", action="store_true", help="as on cards that do not multiply float8")
     parser.add_argument("--model", choices=("flux1", "demo"), default="flux1")
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--previews", action="store_true", help="a preview each step, as for a page")

@@ -6,11 +6,14 @@ shipped weights, multiplied out, are what float8 matmul is compared with. Must n
 """
 
 import argparse
+import copy
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from diffsynth.core.vram.initialization import skip_model_initialization
@@ -22,7 +25,6 @@ from transformers import T5TokenizerFast
 
 from benchmarks.full_size import (
     DEMO_SHAPE,
-    FLOAT8_LAYERS,
     MODELS,
     SHAPES,
     Models,
@@ -30,6 +32,7 @@ from benchmarks.full_size import (
     build_ours,
     make_ours,
     plan_ours,
+    pool_of_numbers,
     request_of,
     step_inputs,
 )
@@ -277,11 +280,9 @@ def compare_passes(shape: Shape, device: torch.device) -> str:
 
 def _error(shape: Shape, inputs: dict[str, Tensor], sigma: float, *, scaled: bool, matmul: bool) -> str:
     try:
-        reference = _pass(_normal_transformer(shape, inputs["latents"], sigma), inputs)
-        transformer = _normal_transformer(shape, inputs["latents"], sigma)
-        _to_float8(transformer, scaled=scaled)
-        use_float8_matmul(transformer, matmul)
-        result = _pass(transformer, inputs)
+        reference = _pass(_drawn_transformer(shape, inputs["latents"], sigma, lambda _: None), inputs)
+        cast = partial(_to_float8, scaled=scaled, matmul=matmul)
+        result = _pass(_drawn_transformer(shape, inputs["latents"], sigma, cast), inputs)
         return f"{100 * float((result - reference).norm() / reference.norm()):.2f} %"
     except FAULTS as error:
         return first_line(error)
@@ -296,29 +297,58 @@ def _pass(transformer: nn.Module, inputs: dict[str, Tensor]) -> Tensor:
     return result.double()
 
 
-def _normal_transformer(shape: Shape, like: Tensor, sigma: float) -> nn.Module:
-    """The same weights for the same arguments, of the type and on the device of `like`."""
+def _drawn_transformer(shape: Shape, like: Tensor, sigma: float, cast: Callable[[nn.Module], None]) -> nn.Module:
+    """The same weights for the same arguments, of the type and where `like` is; `cast` is done to each block."""
     with skip_model_initialization():
-        transformer = shape.classes["dit"]()
-    draw = torch.Generator(like.device).manual_seed(22)
+        transformer: Any = shape.classes["dit"]()
+    for blocks in (transformer.blocks, transformer.single_blocks):
+        for place, block in enumerate(blocks):
+            blocks[place] = _DrawnBlock(block, (place + 1) * len(blocks), like, sigma, cast)
+    _draw_weights(transformer, 0, like, sigma)
+    return transformer.eval().requires_grad_(False)  # type: ignore[no-any-return]
+
+
+class _DrawnBlock(nn.Module):
+    """A block whose weights are there only while it runs: all blocks together would not fit into most machines."""
+
+    def __init__(
+        self, block: nn.Module, start: int, like: Tensor, sigma: float, cast: Callable[[nn.Module], None]
+    ) -> None:
+        super().__init__()
+        # Not as a part of this one.
+        self._block, self._start, self._like, self._sigma, self._cast = (block,), start, like, sigma, cast
+
+    def forward(self, *inputs: Any, **named: Any) -> Any:
+        block = copy.deepcopy(self._block[0])
+        _draw_weights(block, self._start, self._like, self._sigma)
+        self._cast(block)
+        return block(*inputs, **named)
+
+
+def _draw_weights(module: nn.Module, start: int, like: Tensor, sigma: float) -> None:
+    numbers = pool_of_numbers().to(like.device).roll(start)
     state = {
-        name: torch.ones(shaped.shape, device=like.device, dtype=like.dtype)
+        name: torch.ones_like(shaped, device=like.device, dtype=like.dtype)
         if name.endswith("weight") and shaped.ndim == 1
-        else torch.randn(shaped.shape, generator=draw, device=like.device, dtype=like.dtype).mul_(sigma)
-        for name, shaped in transformer.state_dict().items()
+        else _repeated(numbers, shaped.numel()).mul(sigma).to(like.dtype).view(shaped.shape)
+        for name, shaped in module.state_dict().items()
     }
-    transformer.load_state_dict(state, assign=True)
-    return transformer.eval().requires_grad_(False)
+    module.load_state_dict(state, assign=True)
 
 
-def _to_float8(transformer: nn.Module, *, scaled: bool) -> None:
-    for name, linear in list(transformer.named_modules()):
-        if isinstance(linear, nn.Linear) and name.startswith(FLOAT8_LAYERS["dit"]):
+def _repeated(numbers: Tensor, count: int) -> Tensor:
+    return numbers.repeat(-(-count // len(numbers)))[:count]
+
+
+def _to_float8(block: nn.Module, *, scaled: bool, matmul: bool) -> None:
+    for name, linear in list(block.named_modules()):
+        if isinstance(linear, nn.Linear):
             with linear.weight.device:
                 plain = (linear.weight.to(STORED), torch.ones(()))
                 stored, scale = quantize(linear.weight) if scaled else plain
             parent, _, last = name.rpartition(".")
-            setattr(transformer.get_submodule(parent), last, Float8Linear(stored, scale, linear.bias))
+            setattr(block.get_submodule(parent), last, Float8Linear(stored, scale, linear.bias))
+    use_float8_matmul(block, matmul)
 
 
 def _name(dtype: torch.dtype) -> str:

@@ -31,8 +31,9 @@ from darkroom.engine.float8 import Float8Linear, quantize, use_float8_matmul
 from darkroom.engine.flux import WatchedPipeline, make_picture
 from darkroom.engine.loading import BLOCKS
 from darkroom.engine.machine import look_at_machine
-from darkroom.planner import Plan, Wishes, make_plan
+from darkroom.planner import Plan, make_plan
 from darkroom.request import GenerationRequest
+from darkroom.wishes import Wishes
 
 MODELS = ROOT / "models"
 SIGMA = 0.02
@@ -50,6 +51,9 @@ STOCK_LOW_VRAM = {
     "computation_dtype": torch.bfloat16,
     "computation_device": "cuda",
 }
+
+# Of the transformer.
+BLOCK_LISTS = ("blocks", "single_blocks")
 
 Models = dict[str, nn.Module]
 
@@ -134,13 +138,14 @@ def random_state(shapes: dict[str, Tensor], dtype: torch.dtype, sigma: float = S
 @cache
 def drawn(shape: tuple[int, ...], sigma: float, dtype: torch.dtype) -> Tensor:
     """Normal numbers, drawn once and repeated. The same tensor for the same arguments: clone it."""
-    pool, count = _pool(), math.prod(shape)
+    pool, count = pool_of_numbers(), math.prod(shape)
     numbers = torch.cat([pool] * (count // DRAWN) + [pool[: count % DRAWN]]) if count > DRAWN else pool[:count]
     return (numbers * sigma).to(dtype).reshape(shape)
 
 
 @cache
-def _pool() -> Tensor:
+def pool_of_numbers() -> Tensor:
+    """Normal numbers to draw weights from, always the same ones."""
     return torch.randn(DRAWN, generator=torch.Generator().manual_seed(20))
 
 
@@ -151,7 +156,7 @@ def _quantized(shape: tuple[int, ...], sigma: float) -> tuple[Tensor, Tensor]:
 
 def forget_draws() -> None:
     """Give back what was kept to draw the next weights from."""
-    for kept in (drawn, _pool, _quantized):
+    for kept in (drawn, pool_of_numbers, _quantized):
         kept.cache_clear()
 
 
@@ -264,6 +269,8 @@ class HookedSteps:
             raise ModuleNotFoundError(f"{hooks} is not installed here")
         self._transformer = random_model(shape.classes["dit"], dtype, float8_layers=FLOAT8_LAYERS["dit"])
         forget_draws()
+        if hooks == "cache-dit":
+            _buffers_to_parameters(self._transformer)
         self._hooks, self._device, self._dtype, self._shape = hooks, device, dtype, shape
         self._hooked = False
 
@@ -292,10 +299,10 @@ class HookedSteps:
 
             if self._hooked:
                 remove_layerwise_offload(self._transformer)
-            lists = ("blocks", "single_blocks")
+            lists = {name: len(getattr(self._transformer, name)) for name in BLOCK_LISTS}
             layerwise_offload(
                 self._transformer,
-                module_names=[f"{name}.{at}" for name in lists for at in range(len(getattr(self._transformer, name)))],
+                module_names=[f"{name}.{at}" for name, count in lists.items() for at in range(count)],
                 onload_device=self._device,
                 async_transfer=self._device.type == "cuda",
                 non_blocking=self._device.type == "cuda",
@@ -304,9 +311,10 @@ class HookedSteps:
                 persistent_buckets=len(plan.resident),
                 persistent_bins=max(1, len(plan.resident)),
             )
-            for name, part in self._transformer.named_children():
-                if name not in lists:
-                    part.to(self._device)
+        for name, part in self._transformer.named_children():
+            # DiffSynth calls the parts one by one: hooks on the whole would not see them.
+            if name not in BLOCK_LISTS:
+                part.to(self._device)
         self._hooked = True
 
     @torch.no_grad()
@@ -318,6 +326,14 @@ class HookedSteps:
         if not bool(result.isfinite().all()):
             raise ArithmeticError("the transformer's result is not finite")
         return clock.end()
+
+
+def _buffers_to_parameters(model: nn.Module) -> None:
+    """For hooks that move nothing else."""
+    for module in model.modules():
+        for name, buffer in list(module.named_buffers(recurse=False)):
+            delattr(module, name)
+            module.register_parameter(name, nn.Parameter(buffer, requires_grad=False))
 
 
 def step_inputs(

@@ -190,7 +190,8 @@ class Timing:
 class Clock(Watcher):
     """Times one picture, and tells a gauge of its stages. Our engine calls it; others' run their steps through `bar`.
 
-    Ends of steps are events on the card, so that nothing waits for them: copies go on across the border.
+    Of others' steps, the ends are events on the card, so that nothing waits for them: copies go on across the border.
+    Our engine tells of a step when the card has made it, while the next one is under way.
     """
 
     def __init__(self, gauge: Gauge, device: torch.device, *, previews: bool = False) -> None:
@@ -208,18 +209,20 @@ class Clock(Watcher):
     def entered(self, stage: Stage, fraction: float = 0.0) -> None:  # noqa: ARG002
         if stage == "denoising" and len(self._borders) == 1:
             self._border(stage)
-            self._mark()
+            self._marks = [self._borders[-1]]
         elif stage == "decoding" and len(self._borders) == 2:
             self._border(stage)
 
     def step(self, number: int, of: int, preview_jpeg: Callable[[], bytes]) -> None:  # noqa: ARG002
-        self._mark()
+        self._marks.append(time.perf_counter())
         if self._previews:
             preview_jpeg()
 
     def bar(self, timesteps: Iterable[Tensor]) -> Iterator[Tensor]:
         """DiffSynth's progress bar."""
         self.entered("denoising")
+        self._marks = []
+        self._mark()
         for timestep in timesteps:
             yield timestep
             self._mark()

@@ -1,7 +1,7 @@
 """Our engine and stock DiffSynth side by side under the same caps on a card's memory: FLUX.1's shapes, random weights.
 
 Run: python -m benchmarks.streaming [--caps none,12,8,6,4] [--sizes 1024x1024] [--steps 20] [--engines ours,stock]
-[--model flux1|demo] [--write]; or with --fifty: fifty pictures in a row at the first cap. Engines: see `ENGINES`.
+[--model flux1|demo] [--write]; or with --fifty: fifty pictures in a row at the first cap. Engines: `engines.py`.
 Each engine runs in a process of its own, all its caps in that one unless --fresh asks for one process a row.
 """
 
@@ -12,94 +12,29 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
 
-from benchmarks.full_size import (
-    SHAPES,
-    HookedSteps,
-    build_stock,
-    limit_stock,
-    make_stock,
-    request_of,
-)
+from benchmarks.engines import ENGINES, build
 from benchmarks.measuring import (
     DOCUMENT,
     FAULTS,
-    GIB,
     ROOT,
-    Clock,
-    Gauge,
-    Peak,
-    Timing,
-    cap_card,
-    check_picture,
     command_of,
     engine_environment,
     first_line,
-    gib,
     machine_line,
     say,
-    seconds,
     table,
     tidy,
     write_section,
 )
-from benchmarks.promises import MIXED, Case, Ours, fifty_pictures, sizes
-from darkroom.engine.flux import computation_type
+from benchmarks.promises import MIXED, Case, fifty_pictures, sizes
+from benchmarks.rows import HEAD, NOTES, Row, same_pictures
 
 ROW = "ROW "
-HEAD = ("engine", "card", "size", "steps", "s/step", "new prompt", "same prompt", "encode", "decode")
-HEAD += ("reserved", "allocated", "RAM", "streamed a step")
-ENGINES = ("ours", "stock", "stock-bf16", "diffusers", "cache-dit")
-# GiB that stock's `vram_limit` stays below the card's size: its documentation's, then more.
-HEADROOMS = (0.5, 1.5, 2.5, 3.5)
-NOTES = """
-Seconds and GiB. Card: `N GB` is emulated: the process may take N − 0.7 GiB. s/step: the median of the steps after the
-first. New prompt, same prompt: a whole picture, warm; ≈ where it was measured with fewer steps, and lengthened by the
-median step. Encode, decode: wall time before the first and after the last step. Reserved, allocated: the most on the
-card; RAM: the process's own pages and pinned memory, at their most, with the weights. Stock: DiffSynth's documented
-set-up for small cards (float8 in RAM, `vram_limit` as large as it could be without running out); stock-bf16: all of it
-on the card. diffusers, cache-dit: our transformer's own float8 layers under their offloading hooks, steps only.
-"""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Row:
-    """What came of a case: figures, or `fault`. Seconds and bytes; `measured_steps` may be fewer than asked for."""
-
-    case: Case
-    fault: str = ""
-    note: str = ""
-    measured_steps: int = 0
-    step: float | None = None
-    new_prompt: float | None = None
-    same_prompt: float | None = None
-    encode: float | None = None
-    decode: float | None = None
-    reserved: int = 0
-    allocated: int = 0
-    ram: int = 0
-    streamed: int = 0
-    pixels: str = ""
-
-    @classmethod
-    def read(cls, text: str) -> "Row":
-        values = json.loads(text)
-        return cls(**{**values, "case": Case(**values["case"])})
-
-    def cells(self) -> list[str]:
-        case = self.case
-        engine = f"{case.engine} ({self.note})" if self.note else case.engine
-        cells = [engine, f"{case.cap:g} GB" if case.cap else "whole", f"{case.width}×{case.height}", str(case.steps)]
-        if self.fault:
-            return [*cells, self.fault, *[""] * (len(HEAD) - len(cells) - 1)]
-        about = "≈ " if self.measured_steps < case.steps else ""
-        wholes = ["–" if each is None else about + seconds(each) for each in (self.new_prompt, self.same_prompt)]
-        memory = [gib(each) for each in (self.reserved, self.allocated, self.ram, self.streamed)]
-        return [*cells, seconds(self.step), *wholes, seconds(self.encode), seconds(self.decode), *memory]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -136,19 +71,6 @@ def cases_of(options: argparse.Namespace) -> list[Case]:
         for engine in options.engines
         for cap in options.caps
         for width, height in options.sizes
-    ]
-
-
-def same_pictures(rows: Sequence[Row]) -> list[str]:
-    """A line for each size: on which of the cards our pictures are the same, bit for bit."""
-    cards: dict[str, dict[str, list[str]]] = {}
-    for row in rows:
-        if row.pixels:
-            cap = f"{row.case.cap:g} GB" if row.case.cap else "whole"
-            cards.setdefault(f"{row.case.width}×{row.case.height}", {}).setdefault(row.pixels, []).append(cap)
-    return [
-        f"Ours, {size}, the same pixels at: {'; at: '.join(', '.join(each) for each in found.values())}."
-        for size, found in cards.items()
     ]
 
 
@@ -213,124 +135,6 @@ def _work(options: argparse.Namespace) -> int:
 
 def _tell(row: Row) -> None:
     print(ROW + json.dumps(asdict(row)), flush=True)
-
-
-class OursUnderCaps:
-    """Our engine. A plan for each case; the pictures of one case share it."""
-
-    def __init__(self, options: argparse.Namespace) -> None:
-        self._ours = Ours(options)
-
-    def measure(self, case: Case) -> Row:
-        ours, plan = self._ours, self._ours.plan(case)
-        cap_card(ours.device, case.cap_bytes)
-        ours.settle_into(plan)
-        with Gauge(ours.device) as warming:
-            ours.picture(warming, plan, replace(case, steps=2), "warm up")
-        ours.pipeline.prompts.clear()
-        with Gauge(ours.device) as gauge:
-            new, pixels = ours.picture(gauge, plan, case, "a lighthouse")
-            same, pixels_again = ours.picture(gauge, plan, case, "a lighthouse")
-        if pixels_again != pixels:
-            raise AssertionError("the same request gave two pictures")
-        row = replace(_row(case, new, gauge.peak), same_prompt=same.whole, streamed=plan.streamed_bytes)
-        return replace(row, pixels=pixels, note=f"tile {plan.decode_tile}" if plan.decode_tile else "")
-
-
-class Stock:
-    """DiffSynth as its documentation sets it up. What it may prepare on the card is lowered until a picture fits."""
-
-    def __init__(self, options: argparse.Namespace, *, low_vram: bool) -> None:
-        self._shape = SHAPES[options.model]
-        self._device = torch.device(options.device)
-        # Without a card, DiffSynth's management of its memory raises.
-        self._low_vram = low_vram and self._device.type == "cuda"
-        self._pipeline = build_stock(self._shape, self._device, low_vram=self._low_vram)
-        self._steps = options.stock_steps
-        self._headrooms = list(HEADROOMS)
-        self._warm = False
-
-    def measure(self, case: Case) -> Row:
-        cap_card(self._device, case.cap_bytes)
-        steps = min(self._steps or case.steps, case.steps)
-        while True:
-            try:
-                limit = self._limit(case) if self._low_vram else None
-                if not self._warm:
-                    self._picture(Gauge(self._device), replace(case, width=256, height=256, steps=1))
-                    self._warm = True
-                with Gauge(self._device) as gauge:
-                    timing = self._picture(gauge, replace(case, steps=steps))
-                row = _row(case, timing, gauge.peak)
-                # It keeps nothing of a prompt it has read.
-                return replace(row, same_prompt=row.new_prompt, note="" if limit is None else f"limit {limit:.1f}")
-            except torch.OutOfMemoryError:
-                if len(self._headrooms) == 1 or not self._low_vram:
-                    raise
-                say(f"stock ran out of memory {self._headrooms.pop(0)} GiB below the card's size")
-            tidy()
-
-    def _limit(self, case: Case) -> float:
-        whole = torch.cuda.mem_get_info(self._device)[1] / GIB
-        limit = max(0.0, (case.cap or whole) - self._headrooms[0])
-        limit_stock(self._pipeline, limit)
-        tidy()
-        return limit
-
-    def _picture(self, gauge: Gauge, case: Case) -> Timing:
-        request = request_of(self._shape.entry, "a lighthouse", width=case.width, height=case.height, steps=case.steps)
-        timing, pixels = make_stock(self._pipeline, self._shape, Clock(gauge, self._device), request)
-        check_picture(pixels)
-        return timing
-
-
-class Hooked:
-    """Our transformer's steps under another package's hooks."""
-
-    def __init__(self, options: argparse.Namespace, hooks: str) -> None:
-        self._device = torch.device(options.device)
-        self._steps = HookedSteps(SHAPES[options.model], hooks, self._device, computation_type(self._device))
-        self._count = options.stock_steps
-
-    def measure(self, case: Case) -> Row:
-        plan = self._steps.plan(case.cap_bytes, width=case.width, height=case.height)
-        cap_card(self._device, case.cap_bytes)
-        self._steps.follow(plan)
-        with Gauge(self._device) as gauge:
-            clock = Clock(gauge, self._device)
-            count = 1 + min(self._count or case.steps, case.steps)
-            timing = self._steps.run(clock, width=case.width, height=case.height, steps=count)
-        row = _row(case, timing, gauge.peak)
-        return replace(row, new_prompt=None, encode=None, decode=None)
-
-
-Bench = OursUnderCaps | Stock | Hooked
-
-
-def build(engine: str, options: argparse.Namespace) -> Bench:
-    began = time.monotonic()
-    if engine == "ours":
-        bench: Bench = OursUnderCaps(options)
-    elif engine in ("stock", "stock-bf16"):
-        bench = Stock(options, low_vram=engine == "stock")
-    else:
-        bench = Hooked(options, engine)
-    say(f"{engine}: built in {time.monotonic() - began:.0f} s")
-    return bench
-
-
-def _row(case: Case, timing: Timing, peak: Peak) -> Row:
-    return Row(
-        case=case,
-        measured_steps=len(timing.steps),
-        step=timing.step,
-        new_prompt=timing.with_steps(case.steps),
-        encode=timing.encode,
-        decode=timing.decode,
-        reserved=peak.reserved,
-        allocated=peak.allocated,
-        ram=peak.ram,
-    )
 
 
 # --- words to values

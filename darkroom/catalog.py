@@ -3,31 +3,52 @@
 Must not know: tensors, devices, or how a model is run.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from darkroom.architecture import DEMO as DEMO_ARCHITECTURE
 from darkroom.architecture import FLUX1, Architecture
 from darkroom.errors import InvalidRequest, NotFound, Problem
 from darkroom.request import GenerationRequest
+from darkroom.weights import (
+    DEV_TRANSFORMER,
+    KREA_TRANSFORMER,
+    MAJICFLUS_TRANSFORMER,
+    SCHNELL_TRANSFORMER,
+    SHARED,
+    SHARED_FILES,
+    WeightFile,
+)
 
 PresetName = Literal["fast", "standard", "fine"]
 PRESET_NAMES: tuple[PresetName, ...] = get_args(PresetName)
+# What a licence allows, in a word that the page has plain sentences for.
+Terms = Literal["mit", "apache", "flux_dev", "own"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Preset:
-    """A choice between speed and detail, made with one click. Whoever runs Darkroom may set others in the settings."""
+    """A choice between speed and detail, made with one click. Whoever runs Darkroom may set others in the settings.
+
+    All but the name are fields of a request.
+    """
 
     name: PresetName
     steps: int
     guidance: float
+    step_cache: float = 0.0
+    prompt_tokens: int = 0
+
+    @property
+    def values(self) -> dict[str, int | float]:
+        """By the names of the fields."""
+        return {name: value for name, value in vars(self).items() if name != "name"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelFiles:
-    """Paths below the models folder."""
+    """Paths below the models folder, or absolute. Without `latent_colours` a preview has FLUX.1's own figures."""
 
     transformer: PurePosixPath
     text_encoder_1: PurePosixPath
@@ -35,14 +56,15 @@ class ModelFiles:
     vae: PurePosixPath
     tokenizer_1: PurePosixPath
     tokenizer_2: PurePosixPath
-    latent_colours: PurePosixPath
+    latent_colours: PurePosixPath | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelEntry:
     """One model. Sizes are pixels; `prompt_tokens` is how much of a prompt the second text encoder reads.
 
-    The preset "standard" is what the form begins with: `default_steps` and `default_guidance`.
+    The preset "standard" is what the form begins with: `default_steps` and `default_guidance`. `weights` are the files
+    that a hub has; a model without them ships with Darkroom, or is a person's own. `link` is where it comes from.
     """
 
     name: str
@@ -59,6 +81,14 @@ class ModelEntry:
     default_guidance: float
     prompt_tokens: int
     presets: tuple[Preset, ...]
+    terms: Terms = "own"
+    link: str = ""
+    weights: tuple[WeightFile, ...] = ()
+
+    @property
+    def has_guidance(self) -> bool:
+        """Some were made to do without: whatever is asked for changes nothing."""
+        return self.architecture.guidance
 
     def check(self, request: GenerationRequest) -> None:
         """Raise InvalidRequest where this model allows less than `GenerationRequest` does."""
@@ -76,6 +106,7 @@ DEMO = ModelEntry(
     title="Darkroom demo",
     family="flux1",
     licence="MIT",
+    terms="mit",
     files=ModelFiles(
         transformer=PurePosixPath("demo/transformer.safetensors"),
         text_encoder_1=PurePosixPath("demo/text_encoder.safetensors"),
@@ -100,21 +131,22 @@ DEMO = ModelEntry(
     ),
 )
 
-# The real thing's size, for benchmarks and plans. Its weights are not ours to ship, and no page offers it yet.
 FLUX1_DEV = ModelEntry(
     name="flux1-dev",
     title="FLUX.1 [dev]",
     family="flux1",
     licence="FLUX.1 [dev] Non-Commercial License",
+    terms="flux_dev",
+    link="https://huggingface.co/black-forest-labs/FLUX.1-dev",
     files=ModelFiles(
-        transformer=PurePosixPath("flux1-dev/flux1-dev.safetensors"),
-        text_encoder_1=PurePosixPath("flux1-dev/clip_l.safetensors"),
-        text_encoder_2=PurePosixPath("flux1-dev/t5xxl.safetensors"),
-        vae=PurePosixPath("flux1-dev/ae.safetensors"),
-        tokenizer_1=PurePosixPath("flux1-dev/tokenizer"),
-        tokenizer_2=PurePosixPath("flux1-dev/tokenizer_2"),
-        latent_colours=PurePosixPath("flux1-dev/latent_colours.json"),
+        transformer=DEV_TRANSFORMER.place,
+        text_encoder_1=SHARED / "clip_l.safetensors",
+        text_encoder_2=SHARED / "t5xxl_fp16.safetensors",
+        vae=SHARED / "ae.safetensors",
+        tokenizer_1=SHARED / "tokenizer",
+        tokenizer_2=SHARED / "tokenizer_2",
     ),
+    weights=(DEV_TRANSFORMER, *SHARED_FILES),
     architecture=FLUX1,
     smallest_side=256,
     largest_side=2048,
@@ -130,7 +162,53 @@ FLUX1_DEV = ModelEntry(
     ),
 )
 
-MODELS: tuple[ModelEntry, ...] = (DEMO,)
+
+def _like_dev(transformer: WeightFile, **changes: Any) -> ModelEntry:
+    """FLUX.1 [dev] with another transformer; all else of it is shared."""
+    files = replace(FLUX1_DEV.files, transformer=transformer.place)
+    return replace(FLUX1_DEV, files=files, weights=(transformer, *SHARED_FILES), **changes)
+
+
+MAJICFLUS = _like_dev(
+    MAJICFLUS_TRANSFORMER,
+    name="majicflus-v1",
+    title="majicFlus v1",
+    link="https://www.modelscope.cn/models/MAILAND/majicflus_v1",
+)
+FLUX1_KREA_DEV = _like_dev(
+    KREA_TRANSFORMER,
+    name="flux1-krea-dev",
+    title="FLUX.1 Krea [dev]",
+    link="https://huggingface.co/black-forest-labs/FLUX.1-Krea-dev",
+    default_steps=28,
+    default_guidance=4.5,
+    presets=(
+        Preset(name="fast", steps=16, guidance=4.5),
+        Preset(name="standard", steps=28, guidance=4.5),
+        Preset(name="fine", steps=40, guidance=4.5),
+    ),
+)
+# Distilled to four steps, and without guidance.
+FLUX1_SCHNELL = _like_dev(
+    SCHNELL_TRANSFORMER,
+    name="flux1-schnell",
+    title="FLUX.1 [schnell]",
+    licence="Apache-2.0",
+    terms="apache",
+    link="https://huggingface.co/black-forest-labs/FLUX.1-schnell",
+    architecture=replace(FLUX1, guidance=False),
+    default_steps=4,
+    default_guidance=0.0,
+    prompt_tokens=256,
+    presets=(
+        Preset(name="fast", steps=2, guidance=0.0),
+        Preset(name="standard", steps=4, guidance=0.0),
+        Preset(name="fine", steps=8, guidance=0.0),
+    ),
+)
+
+# In the order they are offered. Which of them are there is not known here.
+MODELS: tuple[ModelEntry, ...] = (MAJICFLUS, FLUX1_DEV, FLUX1_KREA_DEV, FLUX1_SCHNELL, DEMO)
 
 
 def find_model(name: str) -> ModelEntry:

@@ -22,12 +22,15 @@ from pydantic_settings import (
     YamlConfigSettingsSource,
 )
 
-from darkroom.catalog import MODELS, PRESET_NAMES
+from darkroom.catalog import DEMO, MODELS, PRESET_NAMES
 from darkroom.errors import InvalidConfig, Problem, shown
 from darkroom.request import GenerationRequest, problems_of
+from darkroom.weights import Hub
 
 VARIABLE_PREFIX = "DARKROOM_"
 SMALLEST_TILE, TILE_STEP = 256, 16
+MODEL_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,59}")
+HOOK = re.compile(r"https?://([^\s/@?#:\[\]]+|\[[0-9a-fA-F:.]+\])(:(?P<port>[0-9]{1,5}))?([/?][^\s#]*)?")
 HOST_NAME = re.compile(r"[\w-]{1,63}(\.[\w-]{1,63}){0,8}")
 
 
@@ -107,12 +110,60 @@ class FolderSettings(_Section):
     cache: Path = Path("cache")
 
 
+def _is_model_name(name: str) -> str:
+    if not MODEL_NAME.fullmatch(name) or name in (model.name for model in MODELS):
+        raise ValueError("small letters, digits, dots and dashes, and no name of a model that Darkroom knows")
+    return name
+
+
+def _is_inside(file: Path) -> Path:
+    if ".." in file.parts or file == Path():
+        raise ValueError("a file below folders.models, or an absolute path")
+    return file
+
+
+def _have_different_names(models: "tuple[OwnModel, ...]") -> "tuple[OwnModel, ...]":
+    if len({model.name for model in models}) < len(models):
+        raise ValueError("each name once")
+    return models
+
+
+class HubFile(_Section):
+    """A file on a hub: the repository as owner/name, and the path in it."""
+
+    repository: Annotated[str, Field(pattern=r"^[\w.-]{1,96}/[\w.-]{1,96}$")]
+    path: Annotated[str, Field(min_length=1, max_length=300)]
+
+
+class OwnModel(_Section):
+    """A FLUX.1 that the catalogue does not know. What is not said is as of the model it is `like`."""
+
+    name: Annotated[str, AfterValidator(_is_model_name)]
+    file: Annotated[Path, AfterValidator(_is_inside)]
+    like: Annotated[str, _one_of(tuple(model.name for model in MODELS))] = "flux1-dev"
+    title: Annotated[str, Field(max_length=80)] = ""
+    licence: Annotated[str, Field(max_length=80)] = ""
+    link: Annotated[str, Field(pattern=r"^(https?://\S{1,300})?$")] = ""
+    modelscope: HubFile | None = None
+    huggingface: HubFile | None = None
+    sha256: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")] = ""
+
+
+class ModelSettings(_Section):
+    """Models beside the catalogue's, and where weights come from. `folders` are only read."""
+
+    source: Hub = "modelscope"
+    folders: Annotated[tuple[Path, ...], NoDecode, BeforeValidator(_names)] = ()
+    own: Annotated[tuple[OwnModel, ...], NoDecode, AfterValidator(_have_different_names)] = ()
+
+
 class EngineSettings(_Section):
     """The process that holds the model."""
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: Annotated[int, Field(ge=0, le=1024)] = 0
     idle_minutes: Annotated[float, Field(ge=0, le=10_080)] = 10
+    checkpoint_seconds: Annotated[float, Field(ge=0, le=86_400)] = 5
     compile: Annotated[Literal["auto", "on", "off"], BeforeValidator(_on_or_off)] = "auto"
 
 
@@ -143,6 +194,25 @@ class OffloadSettings(_Section):
     enabled: Switch = True
 
 
+def _is_hook(address: str) -> str:
+    found = HOOK.fullmatch(address)
+    if address and not (found and int(found["port"] or 1) in range(1, 65536)):
+        raise ValueError("an address such as https://example.org/darkroom")
+    return address
+
+
+Hook = Annotated[str, Field(max_length=500), AfterValidator(_is_hook)]
+
+
+class WebhookSettings(_Section):
+    """Which addresses are told what happens. Empty: none."""
+
+    on_job_done: Hook = ""
+    on_queue_empty: Hook = ""
+    allow_private: Switch = False
+    timeout_seconds: Annotated[float, Field(gt=0, le=300, allow_inf_nan=False)] = 10
+
+
 class LoggingSettings(_Section):
     """What the terminal says."""
 
@@ -159,25 +229,36 @@ class PresetSettings(_Section):
     guidance: Annotated[
         float, Field(ge=_RANGES["guidance"]["minimum"], le=_RANGES["guidance"]["maximum"], allow_inf_nan=False)
     ]
+    step_cache: Annotated[
+        float, Field(ge=_RANGES["step_cache"]["minimum"], le=_RANGES["step_cache"]["maximum"], allow_inf_nan=False)
+    ]
+    prompt_tokens: Annotated[
+        int,
+        Field(
+            ge=_RANGES["prompt_tokens"]["minimum"],
+            le=_RANGES["prompt_tokens"]["maximum"],
+            multiple_of=_RANGES["prompt_tokens"]["multipleOf"],
+        ),
+    ]
 
 
 def _catalog_presets() -> dict[str, dict[str, dict[str, int | float]]]:
-    return {
-        model.name: {each.name: {"steps": each.steps, "guidance": each.guidance} for each in model.presets}
-        for model in MODELS
-    }
+    return {model.name: {each.name: each.values for each in model.presets} for model in MODELS}
 
 
 def _default_presets() -> dict[str, dict[str, PresetSettings]]:
+    """Of the model that ships. The others' figures stand in the catalogue alone."""
     return {
-        model: {name: PresetSettings.model_validate(values) for name, values in presets.items()}
-        for model, presets in _catalog_presets().items()
+        DEMO.name: {
+            name: PresetSettings.model_validate(values) for name, values in _catalog_presets()[DEMO.name].items()
+        }
     }
 
 
 def _over_the_catalogs(presets: object) -> object:
     """What is not set keeps the catalogue's figure."""
-    return _merged(_catalog_presets(), presets)
+    named = presets if isinstance(presets, Mapping) else {}
+    return _merged({name: each for name, each in _catalog_presets().items() if name in (DEMO.name, *named)}, presets)
 
 
 def _merged(below: object, above: object) -> object:
@@ -208,6 +289,7 @@ class Settings(BaseSettings):
 
     server: ServerSettings = ServerSettings()
     folders: FolderSettings = FolderSettings()
+    models: ModelSettings = ModelSettings()
     engine: EngineSettings = EngineSettings()
     conversion: ConversionSettings = ConversionSettings()
     memory: MemorySettings = MemorySettings()
@@ -215,6 +297,7 @@ class Settings(BaseSettings):
     offload: OffloadSettings = OffloadSettings()
     keep_in_vram: Switch = False
     presets: Presets = Field(default_factory=_default_presets)
+    webhooks: WebhookSettings = WebhookSettings()
     logging: LoggingSettings = LoggingSettings()
     language: Literal["auto", "en", "zh"] = "auto"
     database_url: str = ""
@@ -247,7 +330,10 @@ def load_settings(path: Path) -> Settings:
     folders = FolderSettings(
         models=base / relative.models, history=base / relative.history, cache=base / relative.cache
     )
-    return settings.model_copy(update={"folders": folders})
+    more = tuple(base / folder.expanduser() for folder in settings.models.folders)
+    return settings.model_copy(
+        update={"folders": folders, "models": settings.models.model_copy(update={"folders": more})}
+    )
 
 
 def _of_a_key(problem: Problem) -> Problem:

@@ -4,10 +4,14 @@ DarkroomError
 ├── InvalidRequest      a value in a form, an HTTP body or a dropped picture is not allowed
 ├── InvalidConfig       a key or value in config.yaml or a DARKROOM_ variable is not allowed
 ├── NotFound            a job, picture, model or style with that name does not exist
+├── NotPossibleNow      a job's state does not allow what a person wants of it
 ├── HistoryUnusable     the history cannot be read or written, is from a newer version, or is in use
 ├── StylesUnusable      the file of styles holds something that is not a style
 ├── ModelUnusable       weights are missing, damaged or of a kind this version cannot run
+├── DownloadFailed      a file could not be fetched from a hub, or kept
+├── StillNeeded         a file that other models need is not removed without a person's consent
 ├── LoraUnusable        a LoRA is missing, damaged, for another model or of a kind this version cannot use
+├── CommandRefused      a command of the terminal is not carried out, or the Darkroom that it asked says no
 ├── DoesNotFit          a picture needs more of the card's or the computer's memory than there is
 └── EngineLost          the engine process ended, or stopped answering, while it was needed
 
@@ -16,7 +20,7 @@ so that the page can say it in the reader's language; `str(error)` is the Englis
 Must not know: who shows the error, or how.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 LONGEST_VALUE_SHOWN = 60
@@ -79,6 +83,21 @@ class NotFound(DarkroomError):
         return {"kind": self.kind, "name": self.name}
 
 
+class NotPossibleNow(DarkroomError):
+    """`state` is the job's, which is a word of ours."""
+
+    code = "not_possible_now"
+
+    def __init__(self, job: int, state: str) -> None:
+        self.job = job
+        self.state = state
+        super().__init__(f"Job {job} is {state}, so this is not possible.")
+
+    @property
+    def details(self) -> Mapping[str, str]:
+        return {"job": str(self.job), "state": self.state}
+
+
 class HistoryUnusable(DarkroomError):
     """`reason` is one of `SENTENCES`; `where` is the folder or the address of the database."""
 
@@ -117,39 +136,129 @@ class StylesUnusable(DarkroomError):
 
 
 class ModelUnusable(DarkroomError):
-    """`reason` is a word of ours ("missing", "damaged", "unknown"); `file` is what a person can look for."""
+    """`reason` is one of those in SENTENCES, without "model_"; `file` is what a person can look for."""
 
-    code = "model_unusable"
+    SENTENCES: Mapping[str, str] = {
+        "model_missing": "The model file {file} is missing. Put it into the models folder, or download the model again",
+        "model_damaged": "The model file {file} is damaged or not complete. Download it again",
+        "model_unknown": "{file} holds no model that this version knows. Choose a FLUX.1 model in a .safetensors file",
+        "model_family": "{file} is of the kind {found}, which this version cannot run. Choose a FLUX.1 model",
+        "model_incomplete": "{file} holds {found}, but of another size than this version knows, or not all of it",
+        "model_packed": (
+            "{file} holds weights packed as {found}, which this version cannot read. "
+            "Get the same model in bf16, fp16 or float8"
+        ),
+        "model_gguf": "{file} is a GGUF file, which this version cannot read. Get the same model as .safetensors",
+        "model_pickled": (
+            "{file} is a pickled file (.ckpt, .pt, .bin). Opening one can run any program, so it is never opened. "
+            "Get the same model as .safetensors"
+        ),
+        "model_web_page": (
+            "{file} is a text and not a model: a web page, perhaps, that asked to log in. Download the model again"
+        ),
+        "model_shard": "{file} is one of several files that belong together, and {found} is missing beside it",
+        "model_part": "{file} does not hold what it is used for here: {found}",
+        "model_converted": "{file} is what Darkroom made of a model for itself. Choose the model it was made of",
+        "model_numbers": "{file} has values that are no numbers, in {found}. Download it again, or choose another",
+    }
 
-    def __init__(self, reason: str, file: str) -> None:
+    def __init__(self, reason: str, file: str, *, found: str = "") -> None:
+        self.code = f"model_{reason}"
         self.reason = reason
         self.file = file
-        super().__init__(f"The model file {file} cannot be used: {reason}.")
+        self.found = shown(found)
+        super().__init__(self.SENTENCES[self.code].format(file=self.file, found=self.found) + ".")
 
     @property
     def details(self) -> Mapping[str, str]:
-        return {"reason": self.reason, "file": self.file}
+        return {"file": self.file, "found": self.found}
+
+
+class DownloadFailed(DarkroomError):
+    """`reason` is one of `SENTENCES`. `link` is where a licence is agreed to. Neither names a token."""
+
+    SENTENCES: Mapping[str, str] = {
+        "offline": "{hub} cannot be reached",
+        "offline_wanted": "HF_HUB_OFFLINE or DIFFSYNTH_SKIP_DOWNLOAD says that no hub is to be asked",
+        "login": "{hub} gives {file} only to those who are logged in",
+        "gated": "{hub} gives {file} only to those who have agreed to its licence at {link}",
+        "not_there": "{hub} does not have {file}",
+        "no_source": "no place to get {file} from is known on {hub}",
+        "busy": "{hub} has had too many requests for now",
+        "hub_fault": "{hub} has a fault of its own",
+        "cut": "the connection to {hub} broke again and again",
+        "differs": "{file} on {hub} is another file than the one that is known",
+        "damaged": "{file} arrived damaged, twice",
+        "disk_full": "{file} takes {needed} on the disk, and {free} are free",
+        "not_writable": "the folder of {file} cannot be written to",
+        "not_readable": "{file} cannot be read",
+        "in_use": "another Darkroom is fetching into the same folder",
+        "outside": "{file} does not lie in the models folder, and nothing outside of it is changed",
+    }
+
+    def __init__(
+        self, reason: str, *, file: str, hub: str = "", link: str = "", needed: str = "", free: str = ""
+    ) -> None:
+        self.code = f"download_{reason}"
+        self.reason = reason
+        self._details = {"file": file, "hub": hub, "link": link, "needed": needed, "free": free}
+        super().__init__(self.SENTENCES[reason].format(**self._details) + ".")
+
+    @property
+    def details(self) -> Mapping[str, str]:
+        return self._details
+
+
+class StillNeeded(DarkroomError):
+    """`models` are the titles of those that cannot be used without it."""
+
+    code = "still_needed"
+
+    def __init__(self, file: str, models: Sequence[str]) -> None:
+        self.file = file
+        self.models = tuple(models)
+        super().__init__(f"{file} is needed by {', '.join(self.models)}.")
+
+    @property
+    def details(self) -> Mapping[str, str]:
+        return {"file": self.file, "models": ", ".join(self.models)}
 
 
 class LoraUnusable(DarkroomError):
-    """`reason` is "missing", "damaged", "other_model" or "layout"; `file` is what a person can look for."""
+    """`reason` ends one of the codes below; `file` is what a person can look for; `what`: more, where there is more."""
 
     SENTENCES: Mapping[str, str] = {
         "lora_missing": "There is no LoRA {file} in the folder loras of this model, or of all models",
         "lora_damaged": "The LoRA {file} is damaged or not complete",
         "lora_other_model": "The LoRA {file} was made for another model",
+        "lora_other_family": "The LoRA {file} was made for {what}",
         "lora_layout": "The LoRA {file} is of a kind that this version cannot use",
+        "lora_kind": "The LoRA {file} is a {what}, a kind that this version cannot use",
+        "lora_none": "{file} is no LoRA",
+        "lora_ending": "{file} is no .safetensors file. LoRAs of other formats can hold programs and are not read",
+        "lora_too_large": "{file} is larger than a LoRA can be: at most {what}",
+        "lora_no_room": "There is not enough room on the disk for {file}",
+        "lora_not_kept": "{file} could not be written into the folder {what}",
     }
 
-    def __init__(self, reason: str, file: str) -> None:
+    def __init__(self, reason: str, file: str, what: str = "") -> None:
         self.code = f"lora_{reason}"
         self.reason = reason
         self.file = file
-        super().__init__(self.SENTENCES[self.code].format(file=file) + ".")
+        self.what = what
+        super().__init__(self.SENTENCES[self.code].format(file=file, what=what) + ".")
 
     @property
     def details(self) -> Mapping[str, str]:
-        return {"file": self.file}
+        return {"file": self.file, "what": self.what} if self.what else {"file": self.file}
+
+
+class CommandRefused(DarkroomError):
+    """Only terminals show it. `words` is the sentence, perhaps of the Darkroom that was asked."""
+
+    def __init__(self, code: str, words: str) -> None:
+        self.code = code
+        super().__init__(words)
 
 
 class DoesNotFit(DarkroomError):

@@ -22,7 +22,7 @@ def write_whole(path: Path, content: bytes) -> None:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
-    _fsync_folder(path.parent)
+    fsync_folder(path.parent)
 
 
 def temporaries(folder: Path) -> Iterator[Path]:
@@ -37,10 +37,10 @@ def _make_folder(folder: Path) -> None:
         return
     _make_folder(folder.parent)
     folder.mkdir(exist_ok=True)
-    _fsync_folder(folder.parent)
+    fsync_folder(folder.parent)
 
 
-def _fsync_folder(folder: Path) -> None:
+def fsync_folder(folder: Path) -> None:
     if sys.platform != "win32":  # which has no such call: its file system's journal keeps names
         descriptor = os.open(folder, os.O_RDONLY)
         try:

@@ -19,7 +19,7 @@ class Coefficients:
 
     Derived from the forward passes of DiffSynth's modules and of Float8Linear, and held to them by a test that counts
     what is alive ("rows" are tokens × width numbers): all down to `encode_copies`, but for `t5_bias_copies`, of which
-    one is derived and one assumed for the attention kernel. To be measured on a card, estimates until then: the others.
+    one is derived and one assumed for the attention kernel. The others were measured on one H100 (docs/benchmarks.md).
     """
 
     # Alive at once in a single block while it rotates q and k in float32; and beside its last layer's input and output.
@@ -47,7 +47,7 @@ class Coefficients:
     decode_strip_copies: float = 3.5
     encode_strip_copies: float = 5.2
     # Workspaces of the matrix libraries, embeddings, latents, and the allocator's pages that are used in part.
-    standing: int = 160 * MIB
+    standing: int = 224 * MIB
     # What the allocator holds beyond what is alive, as a share of a stage's activations.
     fragmentation: float = 0.1
     # Of a whole card: what its driver, the context and the desktop take. Of its free memory: kernels yet to be loaded.
@@ -55,7 +55,7 @@ class Coefficients:
     headroom: int = int(0.2 * GB)
     free_step: int = 128 * MIB
     # Python with torch, CUDA and DiffSynth, and a picture on its way to a file (bytes a pixel).
-    process_ram: int = 2 * GB
+    process_ram: int = int(2.4 * GB)
     pixel_ram: int = 40
     # Pinned buffers that blocks go through where they are not pinned themselves.
     staging: int = 96 * MIB
@@ -64,13 +64,15 @@ class Coefficients:
     disk_rate: float = 2e9
     # Shares of the published rates; passes of elementwise work over the rows of a block, at the memory's full rate.
     matrix_share: float = 0.75
-    attention_share: float = 0.5
-    elementwise_passes: float = 195
-    quantising_passes: float = 95
+    attention_share: float = 0.6
+    elementwise_passes: float = 135
+    quantising_passes: float = 65
+    # Of each step, whatever its size: what the host needs to set the card to work.
+    launching: float = 0.013
     # Memory traffic of a weight that is upcast, in bytes.
     upcast_traffic: float = 9
     # Of copies that run beside the arithmetic, or arithmetic beside copies: the share that shows all the same.
-    exposed: float = 0.12
+    exposed: float = 0.03
     # A processor core's multiplications and additions a second.
     core_rate: float = 2e10
 
@@ -170,6 +172,7 @@ class Footprint:
             model.linear_flop(self.tokens) / (matrix * c.matrix_share)
             + model.attention_flop(self.tokens) / (speed.bf16 * c.attention_share)
             + traffic / speed.memory
+            + c.launching
         )
         copying = copied / copy_rate if copied else 0.0
         return max(computing, copying) + c.exposed * min(computing, copying)

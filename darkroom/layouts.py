@@ -4,7 +4,7 @@ Must not know: how much memory there is, or the picture.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Literal
 
@@ -21,6 +21,8 @@ PARTS: tuple[Part, ...] = ("vae", "text_encoder_1", "text_encoder_2")
 class Layout:
     """`streamed` are places of transformer blocks in running order; `stays`, parts that never leave the card.
 
+    `lent` are blocks that stay but for decoding: the VAE has their room, and they come again with the next picture.
+
     T5 streams unless it stays, and modulation that is apart from its blocks always does, once for many steps; CLIP and
     the VAE come as a whole.
     """
@@ -28,6 +30,25 @@ class Layout:
     streamed: tuple[int, ...]
     stays: tuple[Part, ...]
     slots: int
+    lent: tuple[int, ...] = ()
+
+    def resident(self, model: Architecture) -> tuple[int, ...]:
+        return tuple(place for place in range(len(model.transformer_blocks)) if place not in self.streamed)
+
+    def lending(self, model: Architecture, size: int) -> "Layout | None":
+        """This layout with so many bytes lent, or a little more; None where there are not as many.
+
+        Evenly spread, so that in the next picture's first step they come beside the arithmetic of those between.
+        """
+        resident = self.resident(model)
+        for count in range(len(resident) + 1):
+            layout = replace(self, lent=tuple(resident[place] for place in _evenly(count, len(resident))))
+            if layout.lent_bytes(model) >= size:
+                return layout
+        return None
+
+    def lent_bytes(self, model: Architecture) -> int:
+        return sum(allocated(model.transformer_blocks[place]) for place in self.lent)
 
     def streamed_bytes(self, model: Architecture) -> int:
         """Of a step."""
@@ -45,7 +66,7 @@ class Layout:
         )
 
     def resting_bytes(self, model: Architecture) -> int:
-        """What is on the card in every stage."""
+        """What is on the card in every stage, but for what is lent in decoding."""
         joint, single = self._streamed(model)
         blocks = (model.joint_blocks - joint) * allocated(model.joint_block_bytes)
         blocks += (model.single_blocks - single) * allocated(model.single_block_bytes)

@@ -4,7 +4,7 @@ Pure arithmetic: the same question has the same answer, and more memory never gi
 Must not know: torch, or how a plan is carried out.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
@@ -15,13 +15,11 @@ from darkroom.catalog import ModelEntry
 from darkroom.errors import DoesNotFit
 from darkroom.footprint import COEFFICIENTS, GB, Coefficients, Footprint, allocated
 from darkroom.layouts import PARTS, Layout, Part, streamed_sets
+from darkroom.machine import PROFILES, Card, Machine, Profile, profile_for
+from darkroom.wishes import Wishes
 
-Profile = Literal["24", "16", "12", "8", "6", "4", "cpu"]
 Weights = Literal["pinned", "mapped", "in_place"]
 
-PROFILES: tuple[tuple[Profile, int], ...] = (("24", 24), ("16", 16), ("12", 12), ("8", 8), ("6", 6), ("4", 4))
-# A card sold with 8 GB shows a little less.
-SHARE_OF_A_PROFILE = 0.93
 CARDS_ON_SALE = (4, 6, 8, 10, 12, 16, 20, 24, 32, 48, 80, 96, 141)
 SLOTS, FEWEST_SLOTS = 3, 2
 # Sides of squares whose area the VAE may work on at once; and the share of a picture above which that saves nothing.
@@ -30,57 +28,6 @@ WORTHWHILE_TILE = 0.65
 # Rows of the modulation table, one for each pass of the transformer: at most, and in steps, so that a few passes more
 # make no other plan. A picture of more passes fills the table again on its way.
 MOST_ROWS, ROWS_STEP = 64, 16
-# Blocks leave the card for decoding a picture up to this size whole, not for larger ones.
-COMFORTABLE_SIDE = 1024
-
-
-@dataclass(frozen=True, kw_only=True)
-class Card:
-    """Bytes. `free` counts what this process itself holds for models as free, and its CUDA context as taken.
-
-    `copy_rate` is bytes a second from pinned RAM.
-    """
-
-    name: str
-    total: int
-    free: int
-    compute: tuple[int, int]
-    copy_rate: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class Machine:
-    """Bytes. `ram_free` counts what this process itself holds as free. `pinnable` is how much of it may be pinned.
-
-    `number_bytes` is what the processor computes with: 2 for bf16, 4 for float32. A card always computes in bf16.
-    """
-
-    card: Card | None
-    ram_total: int
-    ram_free: int
-    pinnable: int
-    cores: int
-    number_bytes: int = 4
-
-
-@dataclass(frozen=True, kw_only=True)
-class Wishes:
-    """What whoever runs Darkroom asks for. Limits are bytes, 0 for none; of several limits the lowest counts.
-
-    `vram_limit` and a profile stand for a whole card of that size. `offload` False: all of the model stays on the
-    card, or it is refused. `keep_in_vram`: text encoders and VAE stay as far as they fit, even where blocks of the
-    transformer must stream for it. `vae_tile` is the side of a tile in pixels. `modulation_table`: what the transformer
-    makes of time, pooled prompt and guidance is computed for all steps at once, and the layers that do so, 27 % of
-    FLUX.1's transformer, take no room on the card beside its blocks; even with `offload` False they only visit.
-    """
-
-    profile: Literal["auto"] | Profile = "auto"
-    offload: bool = True
-    keep_in_vram: bool = False
-    vram_limit: int = 0
-    ram_limit: int = 0
-    vae_tile: Literal["auto", "off"] | int = "auto"
-    modulation_table: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,6 +52,7 @@ class Plan:
     open while T5 streams (it does unless it stays) and while blocks of the transformer do, and closed for decoding.
     "pinned": blocks that stream rest in pinned RAM. "mapped": they rest in a file or in ordinary memory, and go through
     a few pinned buffers. "in_place": the processor computes with them where they are.
+    `lent` are resident blocks that leave the card before decoding and come again with the next picture's first step.
     `table_rows` is how many passes of the transformer the modulation table may hold; with 0 there is none, and the
     layers that fill it belong to their blocks. With one they come through the ring before the blocks.
     A tile of None means whole. `promised_vram` is the most that torch will have reserved.
@@ -114,6 +62,7 @@ class Plan:
     device: Literal["cuda", "cpu"]
     weights: Weights
     resident: tuple[int, ...]
+    lent: tuple[int, ...]
     stays: tuple[Part, ...]
     slots: int
     slot_bytes: int
@@ -137,11 +86,14 @@ def make_plan(
     height: int,
     passes: int | None = None,
     low_rank_bytes: int = 0,
+    prompt_tokens: int | None = None,
+    step_cache: bool = False,
     coefficients: Coefficients = COEFFICIENTS,
 ) -> Plan:
     """The fastest plan that fits, for so many `passes` of the transformer (by default the model's default steps).
 
-    `low_rank_bytes` is what LoRAs take where it computes, in all stages. Raises DoesNotFit, which names what would.
+    `low_rank_bytes` is what LoRAs take where it computes, in all stages. `prompt_tokens` are by default as many as the
+    model reads; `step_cache`: some passes may take over what others made. Raises DoesNotFit, which names what would.
     """
     card = None if wishes.profile == "cpu" else machine.card
     number_bytes = 2 if card else machine.number_bytes
@@ -155,6 +107,8 @@ def make_plan(
         height=height,
         passes=model.default_steps if passes is None else passes,
         low_rank_bytes=low_rank_bytes,
+        prompt_tokens=model.prompt_tokens if prompt_tokens is None else prompt_tokens,
+        step_cache=step_cache,
         coefficients=coefficients,
     )
     found = _find(task)
@@ -162,13 +116,6 @@ def make_plan(
         return found
     largest = _largest_that_fits(task)
     raise DoesNotFit(found.where, model=model.title, wanted=(width, height), largest=largest, gigabytes=found.gigabytes)
-
-
-def profile_for(card: Card | None) -> Profile:
-    """The name people know a card's memory by."""
-    if card is None:
-        return "cpu"
-    return next((name for name, size in PROFILES if card.total >= size * GB * SHARE_OF_A_PROFILE), "4")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -191,6 +138,8 @@ class _Task:
     height: int
     passes: int
     low_rank_bytes: int
+    prompt_tokens: int
+    step_cache: bool
     coefficients: Coefficients
 
     @property
@@ -209,6 +158,12 @@ class _Task:
         return self.table_bytes + self.low_rank_bytes
 
     @property
+    def step_cache_bytes(self) -> int:
+        """What the first block was given, and what it is compared with or what the blocks made of it."""
+        row = self.architecture.width * self.architecture.number_bytes
+        return 2 * allocated(self.architecture.image_tokens(self.width, self.height) * row) if self.step_cache else 0
+
+    @property
     def modulating(self) -> int:
         return self.footprint.modulating(self.table_rows) if self.table_rows else 0
 
@@ -217,7 +172,7 @@ class _Task:
         card = self.machine.card
         return Footprint(
             architecture=self.architecture,
-            prompt_tokens=self.model.prompt_tokens,
+            prompt_tokens=self.prompt_tokens,
             width=self.width,
             height=self.height,
             float8_matmul=card is not None and card.compute >= FLOAT8_SINCE,
@@ -251,13 +206,14 @@ def _on_card(task: _Task, card: Card) -> Plan | _Lack:
     # In steps, so that a small change in what other programs hold does not make another plan.
     free = card.free // c.free_step * c.free_step
     budget = min(seen.total - c.reserve, free - c.headroom)
-    choices = list(_choices(task))
-    needed = _peaks(task, *choices[-1]).highest
+    layouts = list(_layouts(task))
+    needed = min(_peaks(task, layouts[-1], tile).highest for tile in task.tiles)
     if needed > budget:
         return _Lack(where="card", gigabytes=_card_for(needed + c.reserve))
-    layout = next(layout for layout, tile in choices if _peaks(task, layout, tile).highest <= budget)
-    # What the blocks leave free may do for a larger tile than the one they made room for.
-    tile = next(tile for tile in task.tiles if _peaks(task, layout, tile).highest <= budget)
+    layout, tile = _best(task, layouts, budget)
+    if task.wishes.vram_share < 1:
+        budget = max(needed, int(_peaks(task, layout, tile).highest * task.wishes.vram_share))
+        layout, tile = _best(task, layouts, budget)
     resting = layout.resting_bytes(task.architecture) + task.beside_weights
     room = budget - resting - allocated(task.architecture.vae_encoder_bytes)
     encode_tile = next((side for side in task.tiles if task.footprint.encoding(side) <= room), tile)
@@ -265,13 +221,13 @@ def _on_card(task: _Task, card: Card) -> Plan | _Lack:
     if ram > task.ram:
         return _Lack(where="memory", gigabytes=-(-ram // GB))
     streamed, slot_bytes = layout.streamed_bytes(task.architecture), layout.slot_bytes(task.architecture)
-    blocks = range(len(task.architecture.transformer_blocks))
     peaks, speed = _peaks(task, layout, tile), speed_of(card.name, card.compute)
     return Plan(
         profile=profile_for(seen),
         device="cuda",
         weights=weights,
-        resident=tuple(place for place in blocks if place not in layout.streamed),
+        resident=layout.resident(task.architecture),
+        lent=layout.lent,
         stays=layout.stays,
         slots=layout.slots if slot_bytes else 0,
         slot_bytes=slot_bytes,
@@ -287,16 +243,26 @@ def _on_card(task: _Task, card: Card) -> Plan | _Lack:
     )
 
 
+def _best(task: _Task, layouts: Sequence[Layout], budget: int) -> tuple[Layout, int | None]:
+    """The first that fits, and the tile beside it. The last layout fits with one of the tiles."""
+    # Blocks make room for the largest tile that fits at all; beside parts that are wished to stay, it may be smaller.
+    tiles = tuple(tile for tile in task.tiles if _peaks(task, layouts[-1], tile).decoding <= budget)
+    if task.wishes.offload and not task.wishes.keep_in_vram:
+        tiles = tiles[:1]
+    made = (_made_to_fit(task, layout, tile, budget) for layout in layouts for tile in tiles)
+    return next(each for each in made if each is not None)
+
+
 def _without_card(task: _Task) -> Plan | _Lack:
     model, c, footprint = task.architecture, task.coefficients, task.footprint
     base = c.process_ram + c.pixel_ram * task.width * task.height + model.stored_bytes + task.beside_weights
 
     def ram(tile: int | None) -> int:
-        denoising = max(footprint.denoising, task.modulating)
+        denoising = max(footprint.denoising + task.step_cache_bytes, task.modulating)
         return base + max(denoising, footprint.prompt_reading, footprint.decoding(tile))
 
     tile = next((tile for tile in task.tiles if ram(tile) <= task.ram), task.tiles[-1])
-    mapped = ram(tile) > task.ram
+    mapped = task.wishes.from_disk or ram(tile) > task.ram
     promised = ram(tile) - model.unit_bytes if mapped else ram(tile)
     if promised > task.ram:
         return _Lack(where="memory", gigabytes=-(-promised // GB))
@@ -306,6 +272,7 @@ def _without_card(task: _Task) -> Plan | _Lack:
         device="cpu",
         weights="mapped" if mapped else "in_place",
         resident=(),
+        lent=(),
         stays=(),
         slots=0,
         slot_bytes=0,
@@ -321,27 +288,34 @@ def _without_card(task: _Task) -> Plan | _Lack:
     )
 
 
-def _choices(task: _Task) -> Iterator[tuple[Layout, int | None]]:
-    """Ways to use a card, each with a tile it must leave room for: the best first, the one that needs least last.
+def _layouts(task: _Task) -> Iterator[Layout]:
+    """Ways to use a card: the best first, the one that needs least last.
 
-    Fewer streamed bytes are always better; a ring of fewer slots and small tiles are what is tried in the end.
+    Fewer streamed bytes are always better; a ring of fewer slots is what is tried in the end.
     """
-    tiles = task.tiles
-    large = task.width * task.height > COMFORTABLE_SIDE**2
-    smaller = tiles[1:] if large and len(tiles) > 1 else tiles
-    comfortable = smaller[0]
     if not task.wishes.offload:
-        yield from ((Layout(streamed=(), stays=PARTS, slots=0), tile) for tile in smaller)
+        yield Layout(streamed=(), stays=PARTS, slots=0)
         return
-    layouts = [
-        Layout(streamed=streamed, stays=PARTS[:staying], slots=SLOTS)
-        for staying in range(len(PARTS), -1, -1)
-        for streamed in streamed_sets(task.architecture)
-        if task.wishes.keep_in_vram or not staying or not streamed
-    ]
-    yield from ((layout, comfortable) for layout in layouts)
-    yield from ((layouts[-1], tile) for tile in smaller)
-    yield from ((replace(layouts[-1], slots=FEWEST_SLOTS), tile) for tile in smaller)
+    for staying in range(len(PARTS), -1, -1):
+        for streamed in streamed_sets(task.architecture):
+            if task.wishes.keep_in_vram or not staying or not streamed:
+                layout = Layout(streamed=streamed, stays=PARTS[:staying], slots=SLOTS)
+                yield layout
+    yield replace(layout, slots=FEWEST_SLOTS)
+
+
+def _made_to_fit(task: _Task, layout: Layout, tile: int | None, budget: int) -> "tuple[Layout, int | None] | None":
+    """With as many blocks lent to the VAE as it needs. None: it does not fit all the same."""
+    peaks = _peaks(task, layout, tile)
+    if max(peaks.encoding, peaks.denoising) > budget:
+        return None
+    if peaks.decoding > budget:
+        # Beside parts that stay for speed alone, blocks need not come again for each picture.
+        if layout.stays and not task.wishes.keep_in_vram:
+            return None
+        lending = layout.lending(task.architecture, peaks.decoding - budget)
+        return None if lending is None or not task.wishes.offload else (lending, tile)
+    return layout, tile
 
 
 def _peaks(task: _Task, layout: Layout, tile: int | None) -> StagePeaks:
@@ -352,12 +326,13 @@ def _peaks(task: _Task, layout: Layout, tile: int | None) -> StagePeaks:
     clip = 0 if "text_encoder_1" in layout.stays else allocated(model.clip_bytes)
     t5 = 0 if "text_encoder_2" in layout.stays else allocated(model.t5_norm_bytes)
     decoder = 0 if "vae" in layout.stays else allocated(model.vae_decoder_bytes)
+    denoising = footprint.denoising + task.step_cache_bytes
     return StagePeaks(
         # CLIP leaves before T5 comes.
         encoding=resting + ring + max(clip + task.coefficients.standing, t5 + footprint.prompt_reading),
         # Blocks run when the table is done.
-        denoising=resting + max((ring if layout.streamed else 0) + footprint.denoising, ring + task.modulating),
-        decoding=resting + decoder + footprint.decoding(tile),
+        denoising=resting + max((ring if layout.streamed else 0) + denoising, ring + task.modulating),
+        decoding=resting - layout.lent_bytes(model) + decoder + footprint.decoding(tile),
     )
 
 
@@ -366,11 +341,12 @@ def _rest_in_ram(task: _Task, layout: Layout, copy_rate: float) -> tuple[Weights
     model, c = task.architecture, task.coefficients
     blocks = model.unit_bytes
     others = c.process_ram + c.pixel_ram * task.width * task.height + model.stored_bytes - blocks
-    moving = layout.streamed_bytes(model) + sum(model.modulation_units)
+    moving = layout.streamed_bytes(model) + layout.lent_bytes(model) + sum(model.modulation_units)
     moving += 0 if "text_encoder_2" in layout.stays else sum(model.t5_blocks)
-    if others + blocks <= task.ram and moving <= task.machine.pinnable:
+    may_rest = not task.wishes.from_disk
+    if may_rest and others + blocks <= task.ram and moving <= task.machine.pinnable:
         return "pinned", copy_rate, others + blocks
-    if others + blocks + c.staging <= task.ram:
+    if may_rest and others + blocks + c.staging <= task.ram:
         return "mapped", min(copy_rate, c.gather_rate), others + blocks + c.staging
     return "mapped", min(copy_rate, c.disk_rate), others + c.staging
 

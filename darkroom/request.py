@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Protocol
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo
 
 from darkroom.errors import InvalidRequest, Problem, shown
 
@@ -38,6 +38,13 @@ def _is_file_name(name: str) -> str:
     return _is_plain_text(name)
 
 
+def _is_off_with_true_cfg(step_cache: float, others: ValidationInfo) -> float:
+    """Two prompts take turns there, and one would take over what was made of the other."""
+    if step_cache and others.data.get("cfg_scale", 1.0) != 1:
+        raise ValueError("0 where true CFG (cfg_scale) is not 1")
+    return step_cache
+
+
 def _are_different(loras: "tuple[LoraUse, ...]") -> "tuple[LoraUse, ...]":
     if len({use.name for use in loras}) < len(loras):
         raise ValueError("each LoRA once")
@@ -63,7 +70,9 @@ class GenerationRequest(BaseModel):
     The seed is always chosen here (0 to 2³² − 1): "random" is a wish of the form, never a stored value.
     `guidance` is FLUX's distilled guidance; `cfg_scale` above 1 is true classifier-free guidance, the only case
     in which `negative_prompt` counts, at twice the time. `width` and `height` are in pixels. `loras` lie in the folder
-    `loras` of the model or of all models.
+    `loras` of the model or of all models. Two fields trade likeness for speed: with `step_cache`, steps that would
+    change little by this measure take over what the step before has made (0: none; nothing happens in fewer than six
+    steps); `prompt_tokens` is how much the second text encoder reads where the prompt fits into it (0: all it can).
     """
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
@@ -81,6 +90,8 @@ class GenerationRequest(BaseModel):
     loras: Annotated[
         tuple[LoraUse, ...], Field(strict=False, max_length=MOST_LORAS), AfterValidator(_are_different)
     ] = ()
+    step_cache: Annotated[float, Field(ge=0, le=1), AfterValidator(_is_off_with_true_cfg)] = 0.0
+    prompt_tokens: Annotated[int, Field(ge=0, le=512, multiple_of=16)] = 0
 
 
 def parse_request(values: Mapping[str, Any]) -> GenerationRequest:

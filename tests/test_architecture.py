@@ -14,7 +14,7 @@ from torch import nn
 
 from darkroom.architecture import ALIGNMENT, DEMO, FLUX1, Architecture, flat_bytes
 from darkroom.catalog import DEMO as DEMO_ENTRY
-from darkroom.catalog import FLUX1_DEV, MODELS
+from darkroom.catalog import FLUX1_DEV, FLUX1_SCHNELL, MODELS
 from darkroom.engine import demo
 from darkroom.engine.float8 import Float8Linear
 from darkroom.engine.loading import load_models
@@ -185,7 +185,8 @@ def test_a_picture_has_a_token_for_each_sixteen_pixels_square() -> None:
     assert FLUX1.image_tokens(1536, 640) == 96 * 40
 
 
-def test_the_catalogue_knows_each_models_dimensions_and_offers_only_what_ships() -> None:
+def test_the_catalogue_knows_each_models_dimensions() -> None:
     assert DEMO_ENTRY.architecture == DEMO
     assert FLUX1_DEV.architecture == FLUX1
-    assert FLUX1_DEV not in MODELS
+    assert not FLUX1_SCHNELL.has_guidance
+    assert all(model.architecture in (DEMO, FLUX1, replace(FLUX1, guidance=False)) for model in MODELS)

@@ -16,29 +16,54 @@ ROOT = Path(__file__).parent.parent
 FILES = (ROOT / "app.py", *sorted((ROOT / "darkroom").rglob("*.py")))
 ONLY_IN_ENGINE = {"torch", "torchvision", "diffsynth", "transformers", "safetensors", "modelscope"}
 # What a plan for memory is made of, the lowest first.
-ARITHMETIC = ("architecture", "cards", "footprint", "layouts")
-BELOW_ROOMS = ("errors", "files", "request", "catalog", "shapes", "planner", "config", "logs", *ARITHMETIC)
-BASE = tuple(f"darkroom.{name}" for name in BELOW_ROOMS)
+ARITHMETIC = ("architecture", "cards", "footprint", "layouts", "machine", "rungs", "wishes")
+BELOW_ROOMS = ("checkpoints", "errors", "files", "request", "catalog", "shapes", "planner", "config", "logs", "weights")
+BASE = tuple(f"darkroom.{name}" for name in (*BELOW_ROOMS, *ARITHMETIC))
 
 # Each room, the narrowest name first, with what of ours it may import besides itself and the package's version.
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "app": ("darkroom",),
-    "darkroom.web": ("darkroom.jobs", "darkroom.history", "darkroom.prompts", *BASE),
+    "darkroom.cli": (
+        "darkroom.web",
+        "darkroom.downloads",
+        "darkroom.hardware",
+        "darkroom.loras",
+        "darkroom.jobs",
+        "darkroom.history",
+        *BASE,
+    ),
+    "darkroom.web": (
+        "darkroom.downloads",
+        "darkroom.hardware",
+        "darkroom.loras",
+        "darkroom.jobs",
+        "darkroom.history",
+        "darkroom.prompts",
+        *BASE,
+    ),
     "darkroom.jobs.messages": BASE,
     "darkroom.jobs": ("darkroom.history", *BASE),
     "darkroom.history": BASE,
-    "darkroom.engine": ("darkroom.jobs.messages", *BASE),
+    "darkroom.engine": ("darkroom.jobs.messages", "darkroom.loras", *BASE),
+    "darkroom.loras": ("darkroom.checkpoints", *BASE),
     "darkroom.prompts": BASE,
+    "darkroom.downloads": BASE,
+    "darkroom.hardware": ("darkroom.machine",),
     "darkroom.doctor": ("darkroom.history", *BASE),
     "darkroom.request": ("darkroom.errors",),
     "darkroom.architecture": (),
     "darkroom.cards": (),
     "darkroom.footprint": ("darkroom.architecture", "darkroom.cards"),
     "darkroom.layouts": ("darkroom.architecture", "darkroom.footprint"),
-    "darkroom.catalog": ("darkroom.errors", "darkroom.request", "darkroom.architecture"),
+    "darkroom.machine": ("darkroom.footprint",),
+    "darkroom.wishes": ("darkroom.machine",),
+    "darkroom.rungs": ("darkroom.wishes",),
+    "darkroom.checkpoints": ("darkroom.errors", "darkroom.architecture"),
+    "darkroom.weights": (),
+    "darkroom.catalog": ("darkroom.errors", "darkroom.request", "darkroom.architecture", "darkroom.weights"),
     "darkroom.shapes": ("darkroom.errors", "darkroom.request", "darkroom.catalog"),
     "darkroom.planner": ("darkroom.errors", "darkroom.catalog", *(f"darkroom.{name}" for name in ARITHMETIC)),
-    "darkroom.config": ("darkroom.errors", "darkroom.request", "darkroom.catalog"),
+    "darkroom.config": ("darkroom.errors", "darkroom.request", "darkroom.catalog", "darkroom.weights"),
     "darkroom.logs": (),
     "darkroom.files": (),
     "darkroom.errors": (),
@@ -103,8 +128,14 @@ def test_arrows_only_go_down() -> None:
         ("darkroom.prompts.styles", "darkroom.history.library"),
         ("darkroom.history.library", "darkroom.prompts.styles"),
         ("darkroom.errors", "darkroom.request"),
+        ("darkroom.checkpoints.recognition", "darkroom.catalog"),
         ("darkroom.config", "app"),
         ("darkroom.prompts.styles", "darkroom.web.server"),
+        ("darkroom.web.server", "darkroom.cli.command"),
+        ("darkroom.cli.command", "darkroom.engine.process"),
+        ("darkroom.downloads.shelf", "darkroom.web.server"),
+        ("darkroom.jobs.supervisor", "darkroom.downloads.shelf"),
+        ("darkroom.weights", "darkroom.catalog"),
         ("darkroom.a_room_without_a_rule", "darkroom.errors"),
     ],
 )
@@ -130,7 +161,7 @@ def test_importing_all_that_app_imports_loads_no_torch() -> None:
 def test_what_is_imported_is_pinned_and_what_is_pinned_has_a_reason() -> None:
     lines = [line for line in (ROOT / "requirements.txt").read_text("utf-8").splitlines() if line and line[0] != "#"]
     pinned = {line.split("==")[0].replace("-", "_") for line in lines}
-    assert [line for line in lines if not re.fullmatch(r"[a-z-]+==[\d.]+ +# \S.*", line)] == []
+    assert [line for line in lines if not re.fullmatch(r"[a-z0-9-]+==[\d.]+ +# \S.*", line)] == []
 
     package_of = {"PIL": "pillow", "yaml": "pyyaml"}
     roots = {imported.split(".")[0] for file in FILES for imported in imports(file)}

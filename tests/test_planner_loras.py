@@ -7,7 +7,9 @@ import pytest
 from darkroom.catalog import FLUX1_DEV
 from darkroom.errors import DoesNotFit
 from darkroom.footprint import COEFFICIENTS, GB, MIB
-from darkroom.planner import Machine, Plan, Wishes, make_plan
+from darkroom.machine import Machine
+from darkroom.planner import Plan, make_plan
+from darkroom.wishes import Wishes
 from tests.test_planner import machine, plan, with_ram
 
 

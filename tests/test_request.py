@@ -21,6 +21,9 @@ GOOD: dict[str, Any] = {
 }
 
 
+UNTRADED = {"step_cache": 0.0, "prompt_tokens": 0}
+
+
 def refused(**values: Any) -> dict[str, tuple[str, str]]:
     """Each field named by the refusal, with the value shown and what is allowed."""
     with pytest.raises(InvalidRequest) as refusal:
@@ -30,7 +33,7 @@ def refused(**values: Any) -> dict[str, tuple[str, str]]:
 
 def test_a_good_request_keeps_its_values_and_fills_in_those_that_may_be_left_out() -> None:
     request = parse_request(GOOD)
-    assert request.model_dump() == GOOD | {"negative_prompt": "", "cfg_scale": 1.0, "loras": ()}
+    assert request.model_dump() == GOOD | {"negative_prompt": "", "cfg_scale": 1.0, "loras": (), **UNTRADED}
 
 
 @pytest.mark.parametrize(
@@ -180,6 +183,33 @@ def test_what_is_no_list_of_loras_is_refused(loras: object, field: str, allowed:
 )
 def test_a_lora_is_never_looked_for_outside_of_its_folder(name: str) -> None:
     assert refused(loras=[{"name": name}])["loras.0.name"][1] == "the name of a file, such as ink or drawings/ink"
+
+
+def test_what_trades_likeness_for_speed_is_part_of_a_request() -> None:
+    request = parse_request(GOOD | {"step_cache": 0.25, "prompt_tokens": 256})
+    assert (request.step_cache, request.prompt_tokens) == (0.25, 256)
+    assert parse_request(request.model_dump(mode="json")) == request
+    assert parse_request(GOOD | {"step_cache": 0, "cfg_scale": 3.0}).step_cache == 0
+
+
+@pytest.mark.parametrize(
+    ("values", "field", "allowed"),
+    [
+        ({"step_cache": -0.1}, "step_cache", "at least 0"),
+        ({"step_cache": 1.1}, "step_cache", "at most 1"),
+        ({"step_cache": math.nan}, "step_cache", "a number"),
+        ({"step_cache": "0.2"}, "step_cache", "a number"),
+        ({"step_cache": 0.2, "cfg_scale": 1.5}, "step_cache", "0 where true CFG (cfg_scale) is not 1"),
+        ({"prompt_tokens": -16}, "prompt_tokens", "at least 0"),
+        ({"prompt_tokens": 528}, "prompt_tokens", "at most 512"),
+        ({"prompt_tokens": 100}, "prompt_tokens", "a multiple of 16"),
+        ({"prompt_tokens": 48.5}, "prompt_tokens", "a whole number"),
+    ],
+)
+def test_trades_outside_of_what_they_may_be_are_refused(values: dict[str, Any], field: str, allowed: str) -> None:
+    problems = refused(**values)
+    assert list(problems) == [field]
+    assert problems[field][1] == allowed
 
 
 def test_a_request_cannot_be_changed() -> None:

@@ -18,6 +18,7 @@ from typing import Any, Literal, TypeAlias
 import torch
 from torch import Tensor
 
+from darkroom.engine.attention import Order as AttentionOrder
 from darkroom.engine.compile_job import CompileJob, missing_on
 from darkroom.engine.compiled_block import FAULTS, CompiledBlock, first_line
 from darkroom.engine.float8 import STORED, Float8Linear, LowRank
@@ -36,14 +37,19 @@ from darkroom.engine.tracing import (
 log = logging.getLogger("darkroom.engine")
 
 # Raised where graphs of before would no longer compute the same.
-VERSION = 1
-# What the process that compiles takes of a card: CUDA itself, and the tensors on which kernels are tried.
-ROOM_BYTES = 5 << 28
+VERSION = 3
+# What the process that compiles takes of a card: CUDA itself, and the tensors on which kernels are tried, as a multiple
+# of tokens × width (14 for FLUX.1's blocks, and what the allocator holds beyond them).
+CUDA_BYTES = 3 << 28
+TRIED_ROWS = 20
 # Graphs in memory: eight sizes of pictures, two kinds of blocks.
 MOST_READY = 16
 # Sizes of pictures for which one engine has graphs made. Whoever uses more gets the rest uncompiled.
 MOST_COMPILED = 24
 SECONDS_TO_LOOK = 0.2
+# Why a picture runs uncompiled while a later one may not.
+BEING_COMPILED, NO_ROOM = "it is being compiled", "the card has no room for compiling beside the picture"
+PASSING = (BEING_COMPILED, NO_ROOM)
 # What a file of another version, or half of one, raises when it is read.
 UNREADABLE = (*FAULTS, OSError, ImportError, LookupError, AttributeError, EOFError, pickle.UnpicklingError)
 
@@ -56,14 +62,15 @@ class CompileWishes:
     """`auto` compiles beside the first pictures; `on` before the first. Files go to `folder`.
 
     `scales`: activations become float8 by their own largest value, or by that of the step before. `any_image`: one
-    graph for pictures of all sizes. `cudnn`: its attention first. `apart`: in a process of its own.
+    graph for pictures of all sizes. `chosen_attention`: by the kernel that is chosen for the card, not by torch.
+    `apart`: in a process of its own.
     """
 
     mode: Mode = "off"
     folder: Path | None = None
     scales: Scales = "measured"
     any_image: bool = False
-    cudnn: bool = True
+    chosen_attention: bool = True
     apart: bool = True
 
 
@@ -88,10 +95,12 @@ class Compilation:
         dtype: torch.dtype,
         *,
         wishes: CompileWishes | None = None,
-        missing: "Callable[[torch.device, bool], str] | None" = None,
+        missing: Callable[[torch.device], str] | None = None,
     ) -> None:
         self._transformer, self._device, self._dtype = transformer, device, dtype
         self.wishes = wishes or CompileWishes()
+        # Of the graphs to come.
+        self.attention: AttentionOrder = ()
         self._missing = missing or missing_on
         self._ready: OrderedDict[Path, Compiled] = OrderedDict()
         self._faults: dict[Path, str] = {}
@@ -100,6 +109,9 @@ class Compilation:
         # How long graphs were made for, in all.
         self.seconds = 0.0
         self._said: set[str] = set()
+        # Sizes, with and without rows and LoRAs, for which nothing is to be compiled any more.
+        self._settled: set[tuple[Size, bool, bool]] = set()
+        self._low_ranks = False
         self._graphs: dict[Variant, tuple[Path, Compiled]] = {}
         self._blocks: list[CompiledBlock] = []
         self._seen: Tensor | None = None
@@ -114,16 +126,25 @@ class Compilation:
     def begin(self, size: Size, *, rows: bool, promised: int, waiting: Callable[[], None]) -> None:
         """A picture of this size begins. `rows`: modulation comes from a table. `promised`: what it takes of the card.
 
-        Only with `on` this takes time, and calls `waiting` now and then, which may raise.
+        Only with `on` this takes time, and calls `waiting` now and then, which may raise. What the plan before this one
+        kept on the card must have left: it would be in the way of the process that compiles.
         """
         self.leave()
         if self.wishes.mode == "off":
             self.why_not = "it is switched off"
             return
         self.why_not = self._prepare(size, rows=rows, promised=promised, waiting=waiting)
+        if self.why_not not in PASSING:
+            self._settled.add((size, rows, self._low_ranks))
         if self.why_not and self.why_not not in self._said:
             self._said.add(self.why_not)
             log.info("the transformer runs uncompiled: %s", self.why_not)
+
+    def room(self, size: Size, *, rows: bool, low_ranks: bool) -> int:
+        """Bytes of the card that a picture should leave free, because graphs may have to be compiled beside it."""
+        if self.wishes.mode == "off" or (size, rows, low_ranks) in self._settled or self._missing(self._device):
+            return 0
+        return self._room_for(size)
 
     def turn(self, side: Tensor) -> None:
         """A pass begins. Of each step, one is made with each `side`: a tensor that stays the same."""
@@ -198,7 +219,7 @@ class Compilation:
         tensors = [BlockTensors(block, rows=rows) for block in blocks]
         layers = [layer for each in tensors for layer in each.layers]
         upcast = any(not layer.float8_matmul for layer in layers)
-        if missing := self._missing(self._device, upcast):
+        if missing := self._missing(self._device):
             return missing
         if any(part._forward_hooks for each in tensors for part in each.parts):
             return "layers have more to do than their own"
@@ -206,7 +227,7 @@ class Compilation:
             return "there is no folder for what is compiled"
         self._remembers = self.wishes.scales == "remembered" and not upcast
         self._layers = sum(_aligned(len(each.layers)) for each in tensors)
-        low_ranks = any(layer.low_rank is not None for layer in layers)
+        self._low_ranks = low_ranks = any(layer.low_rank is not None for layer in layers)
         orders = self._orders(size, tensors, rows=rows, low_ranks=low_ranks)
         if isinstance(orders, str):
             return orders
@@ -246,7 +267,7 @@ class Compilation:
                 low_ranks=low_ranks,
                 seen=self._remembers,
                 trusted=False,
-                cudnn=self.wishes.cudnn and _has_cudnn_attention(self._device),
+                attention=self.attention if self.wishes.chosen_attention else (),
                 path=self.wishes.folder,
             )
             for trusted in (False, True) if self._remembers else (False,):
@@ -276,7 +297,7 @@ class Compilation:
             return None
         while self._job.running:
             if self.wishes.mode != "on":
-                return "it is being compiled"
+                return BEING_COMPILED
             waiting()
             time.sleep(SECONDS_TO_LOOK)
         job, self._job = self._job, None
@@ -291,10 +312,10 @@ class Compilation:
     def _start(self, orders: list[Order], promised: int) -> str | None:
         if self._made >= MOST_COMPILED:
             return "too many sizes of pictures"
-        if not self._has_room(promised):
-            return "the card has no room for compiling beside the picture"
-        self._made += 1
         size = orders[0].size
+        if not self._has_room(self._room_for(size), promised):
+            return NO_ROOM
+        self._made += 1
         log.info("compiling %d graphs for %d + %d tokens", len(orders), size.text, size.image)
         try:
             orders[0].path.parent.mkdir(parents=True, exist_ok=True)
@@ -308,11 +329,15 @@ class Compilation:
             self._faults |= {order.path: why for order in orders}
         return None
 
-    def _has_room(self, promised: int) -> bool:
+    def _room_for(self, size: Size) -> int:
+        width: int = self._transformer.x_embedder.out_features
+        return CUDA_BYTES + TRIED_ROWS * (size.text + size.image) * width * self._dtype.itemsize
+
+    def _has_room(self, room: int, promised: int) -> bool:
         if self._device.type != "cuda":
             return True
         free, _ = torch.cuda.mem_get_info(self._device)
-        return free + torch.cuda.memory_reserved(self._device) - promised >= ROOM_BYTES
+        return free + torch.cuda.memory_reserved(self._device) - promised >= room
 
     def _is_ready(self, path: Path) -> bool:
         """In memory, or on the disk and now in memory."""
@@ -351,7 +376,3 @@ def _key(order: Order, signature: Signature) -> str:
 
 def _indexed(device: torch.device) -> torch.device:
     return torch.device(device.type, torch.cuda.current_device()) if device.type == "cuda" else device
-
-
-def _has_cudnn_attention(device: torch.device) -> bool:
-    return device.type == "cuda" and torch.cuda.get_device_capability(device) >= (9, 0)

@@ -10,6 +10,7 @@ import pickle
 import shutil
 import subprocess
 import sys
+import sysconfig
 import time
 import uuid
 from pathlib import Path
@@ -20,6 +21,8 @@ from darkroom.engine.tracing import Order
 
 ROOT = Path(__file__).parents[2]
 SECONDS_TO_COMPILE = 900.0
+# torch compiles nothing in bf16, which pictures are made in, for cards before.
+BF16_SINCE = (8, 0)
 
 
 class CompileJob:
@@ -76,18 +79,20 @@ class CompileJob:
             file.unlink(missing_ok=True)
 
 
-def missing_on(device: torch.device, upcast: bool) -> str:
-    """What this machine lacks for compiled blocks, in words; empty if nothing. `upcast`: float8 weights become bf16."""
+def missing_on(device: torch.device) -> str:
+    """What this machine lacks for compiled blocks, in words; empty if nothing."""
     if device.type != "cuda":
         return "there is no graphics card"
-    capability = torch.cuda.get_device_capability(device)
-    if capability < (7, 0):
-        return "the card is older than compute capability 7.0"
-    if upcast and capability < (8, 9):
-        return "compiled code cannot read float8 on cards older than compute capability 8.9"
-    if importlib.util.find_spec("triton") is None:
+    if torch.cuda.get_device_capability(device) < BF16_SINCE:
+        return "the card is older than compute capability 8.0"
+    triton = importlib.util.find_spec("triton")
+    if triton is None:
         return "triton is not installed"
-    compilers = (os.environ.get("CC", ""), "cc", "gcc", "clang", "cl")
-    if not any(shutil.which(name) for name in compilers if name):
-        return "there is no C compiler"
+    # Triton builds a small library for itself before anything else. On Windows it brings a compiler and headers along.
+    if triton.origin and (Path(triton.origin).parent / "runtime" / "tcc").exists():
+        return ""
+    if not any(shutil.which(name) for name in (os.environ.get("CC") or "gcc", "clang")):
+        return "there is no C compiler (gcc or clang)"
+    if not (Path(sysconfig.get_path("include", sysconfig.get_preferred_scheme("prefix"))) / "Python.h").exists():
+        return "Python's headers are not installed (python3-dev)"
     return ""

@@ -46,7 +46,7 @@ class CompiledBlock:
         self._joint, self._has_rows, self._low_ranks, self._first_layer = joint, rows, low_ranks, first_layer
         self._uncompiled: Callable[..., Any] = block.forward
         self._tensors: BlockTensors | None = None
-        self._weights: list[Tensor] = []
+        self._weights: list[tuple[Tensor, bool]] = []
         self._low_rank: list[Tensor] = []
         block.forward = self.forward
 
@@ -83,7 +83,8 @@ class CompiledBlock:
         if self._tensors is None:
             # Not before the first pass: weights may have been arranged anew.
             self._tensors = BlockTensors(self._block, rows=self._has_rows)
-            self._weights = [getattr(module, name) for module, name in self._tensors.weights]
+            held = [getattr(module, name) for module, name in self._tensors.weights]
+            self._weights = list(zip(held, self._tensors.as_bytes, strict=True))
             for layer in self._tensors.layers if self._low_ranks else ():
                 self._low_rank += layer.low_rank or self._owner.nothing_added(layer, hidden)
         size, tensors = self._size, self._tensors
@@ -93,7 +94,9 @@ class CompiledBlock:
             return None
         seen = self._owner.seen(self._first_layer, len(tensors.layers))
         inputs = (hidden, prompt, conditions, rope) if self._joint else (hidden, conditions, rope)
-        return [*self._weights, *rows, *self._low_rank, *seen, *(each.contiguous() for each in inputs)]
+        # Each time anew: what a weight shows has changed.
+        weights = (weight.view(torch.uint8) if as_bytes else weight for weight, as_bytes in self._weights)
+        return [*weights, *rows, *self._low_rank, *seen, *(each.contiguous() for each in inputs)]
 
 
 def first_line(text: str) -> str:

@@ -13,26 +13,31 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
 import torch
 from torch import Tensor, nn
 
+from darkroom.checkpoints.folders import CONVERTED_SUFFIX
+from darkroom.checkpoints.parts import PartName
+from darkroom.checkpoints.recognition import CONVERTED
+from darkroom.engine.identities import header_text, identities_of, sampled
+from darkroom.engine.incoming import Incoming
 from darkroom.engine.loading import (
     BLOCKS,
-    CONVERTED,
     CONVERTED_VERSION,
     SCALE_SUFFIX,
     TYPES,
     BytesRead,
     Checkpoint,
-    Part,
     load_models,
     running_order,
     skeleton,
+    source_files,
 )
+from darkroom.engine.numbers import Verdicts
 from darkroom.errors import ModelUnusable
 from darkroom.files import TEMPORARY_PREFIX, TEMPORARY_SUFFIX
 
@@ -41,13 +46,9 @@ if sys.platform != "win32":
 
 log = logging.getLogger("darkroom.engine")
 
-SUFFIX = ".darkroom-float8.safetensors"
+SUFFIX = CONVERTED_SUFFIX
 # Tensors begin at a page's border.
 HEADER_STEP = 4096
-# safetensors reads no larger header.
-LARGEST_HEADER = 100_000_000
-SAMPLES = 64
-SAMPLE_BYTES = 4096
 # Written bytes go to the disk in portions, so that progress is honest and the last flush is short.
 PORTION = 256 << 20
 # A conversion leaves this much of the disk to others.
@@ -57,27 +58,41 @@ TYPE_NAMES = {dtype: name for name, dtype in TYPES.items()}
 
 
 def find_weights(
-    paths: Path | Sequence[Path], *, dtype: torch.dtype, cache: Path | None = None, convert: bool = True
+    paths: Path | Sequence[Path],
+    *,
+    dtype: torch.dtype,
+    part: PartName | None = None,
+    cache: Path | None = None,
+    convert: bool = True,
 ) -> "Weights":
-    """Where a checkpoint's weights will come from: its own files, or one of ours made of them, now or earlier.
+    """Where the weights of a checkpoint, or of a part of it, will come from: its files, or one of ours made of them.
 
     Ours lies beside the source, or in `cache` where that folder cannot be written to. Raises ModelUnusable.
     """
-    sources = (paths,) if isinstance(paths, Path) else tuple(paths)
-    places = _places(sources[0], cache)
-    if convert and any(place.is_file() for place in places):
-        identities = _identities(sources)
-        for place in places:
-            size = _usable_bytes(place, identities, dtype)
-            if size is not None:
-                return Weights(sources=sources, dtype=dtype, bytes=size, converted=place, target=place)
-    checkpoint = Checkpoint(sources)
-    gains = convert and _gains(checkpoint)
-    target = _writable(places) if gains else None
-    if gains and target is None:
+    sources = source_files(paths, part)
+    checkpoint = Checkpoint(sources, part)
+    weights = Weights(
+        sources=sources,
+        part=part,
+        dtype=dtype,
+        bytes=checkpoint.bytes,
+        converted=None,
+        target=None,
+        identities=identities_of(sources),
+        verdicts=Verdicts(cache),
+    )
+    if not convert or not _gains(checkpoint):
+        return weights
+    places = _places(sources[0], part if checkpoint.is_shared else None, cache)
+    for place in places:
+        size = _usable_bytes(place, weights.identities, dtype) if place.is_file() else None
+        if size is not None:
+            return replace(weights, bytes=size, converted=place, target=place)
+    target = _writable(places)
+    if target is None:
         folders = " or ".join(str(place.parent) for place in places)
         log.warning("%s is read as it is: what it converts to cannot be written to %s", sources[0].name, folders)
-    return Weights(sources=sources, dtype=dtype, bytes=checkpoint.bytes, converted=None, target=target)
+    return replace(weights, target=target)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,30 +100,49 @@ class Weights:
     """`bytes` are those that `read` will be told of. `converted` will be read, or `target` be written first, if any."""
 
     sources: tuple[Path, ...]
+    part: PartName | None
     dtype: torch.dtype
     bytes: int
     converted: Path | None
     target: Path | None
+    identities: str
+    verdicts: Verdicts
 
-    def load(self, *, read: BytesRead) -> dict[str, nn.Module]:
+    def load(self, *, read: BytesRead, left: BytesRead = lambda _: None) -> dict[str, nn.Module]:
         """As `load_models` gives them. A conversion that fails is logged, and the source is read as it is.
 
         `read` may raise, also in the middle of a conversion: then nothing of that is left. Raises ModelUnusable.
         """
         progress = _Progress(read, self.bytes)
-        models = self._from_converted(self.converted, progress) or self._from_converted(self._convert(progress), None)
+        models = self._from_converted(self.converted, progress, left)
+        models = models or self._from_converted(self._convert(progress), None, left)
         if models is None:
             progress.begin_again()
-            models = load_models(self.sources, dtype=self.dtype, read=progress)
+            models = self._from_sources(progress, left)
         progress.finish()
         return models
 
-    def _from_converted(self, path: Path | None, progress: "_Progress | None") -> dict[str, nn.Module] | None:
+    def _from_sources(self, progress: "_Progress", left: BytesRead) -> dict[str, nn.Module]:
+        label = f"{self.part} of {self.identities}"
+        known = self.verdicts.are_good(self.sources, label)
+        models = load_models(
+            self.sources, dtype=self.dtype, read=progress, left=left, part=self.part, looked_through=known
+        )
+        if not known:
+            self.verdicts.remember(self.sources, label)
+        return models
+
+    def _from_converted(
+        self, path: Path | None, progress: "_Progress | None", left: BytesRead
+    ) -> dict[str, nn.Module] | None:
         """A file just converted is not told of twice."""
         if path is None:
             return None
         try:
-            return load_models(path, dtype=self.dtype, read=progress or (lambda _: None))
+            # Of what was converted all is known to be numbers.
+            return load_models(
+                path, dtype=self.dtype, read=progress or (lambda _: None), left=left, looked_through=True
+            )
         except ModelUnusable:
             log.warning("%s cannot be used any more", path.name)
             return None
@@ -119,28 +153,28 @@ class Weights:
         progress.begin_again()
         log.info("converting %s, once", self.sources[0].name)
         try:
-            convert(self.sources, self.target, dtype=self.dtype, read=progress)
+            convert(self.sources, self.target, dtype=self.dtype, read=progress, part=self.part)
         except OSError as error:
             log.warning("%s could not be converted, and is read as it is: %s", self.sources[0].name, error)
             return None
         return self.target
 
 
-def convert(sources: Sequence[Path], target: Path, *, dtype: torch.dtype, read: BytesRead) -> None:
+def convert(
+    sources: Sequence[Path], target: Path, *, dtype: torch.dtype, read: BytesRead, part: PartName | None = None
+) -> None:
     """Write `target`; what had that name goes first. `read` is told of the sources' bytes, and may raise.
 
     The name stands for the whole file or for nothing, whatever happens. Raises ModelUnusable, and OSError where there
     is no room, where another process is at it, or where a source changes meanwhile.
     """
-    identities = _identities(sources)
-    checkpoint = Checkpoint(sources)
+    identities = identities_of(sources)
+    checkpoint = Checkpoint(sources, part)
     (entry,) = checkpoint.entries
     model = skeleton(entry)
-    parts, aliases = checkpoint.parts(entry, model)
+    parts, aliases = checkpoint.incoming(entry, model)
     order = running_order(str(entry["model_name"]), model, parts)
-    lossless = dtype == torch.float32 or all(
-        part.scale is None and part.tensor.dtype == dtype for part in parts if not part.is_float8
-    )
+    lossless = dtype == torch.float32 or all(each.is_kept_in(dtype) for each in parts if not each.is_float8)
     notes = {
         "format": "pt",
         CONVERTED: CONVERTED_VERSION,
@@ -151,38 +185,41 @@ def convert(sources: Sequence[Path], target: Path, *, dtype: torch.dtype, read: 
         "sources": identities,
         "content": NOT_YET,
     }
-    fields = [field for part in order for field in _fields(part, dtype)]
+    fields = [field for each in order for field in _fields(each, dtype)]
     _make_room(target, sum(size for _, _, _, size in fields))
 
     def tensors() -> Iterator[Tensor]:
         while order:
-            part = order.pop(0)
-            yield from part.quantized() if part.is_float8 else (part.plain(dtype),)
-            checkpoint.let_go(part.tensor)
-            read(part.tensor.nbytes)
+            each = order.pop(0)
+            result, scale = each.quantized() if each.is_float8 else (each.plain(dtype), None)
+            if not each.are_numbers(result, scale):
+                raise ModelUnusable("numbers", checkpoint.name, found=each.label)
+            yield from (result,) if scale is None else (result, scale)
+            checkpoint.let_go(each)
+            read(each.nbytes)
 
     parts.clear()
-    _write(target, fields, notes, tensors(), lambda: _identities(sources) == identities)
+    _write(target, fields, notes, tensors(), lambda: identities_of(sources) == identities)
 
 
 def _gains(checkpoint: Checkpoint) -> bool:
-    """Whether a conversion makes it smaller: it is one model with blocks, and most of it is wider than a byte."""
+    """Whether converted it is smaller, or need not be put together: one model with blocks, most of it wider than a byte
+    or in pieces."""
     if len(checkpoint.entries) != 1 or checkpoint.entries[0]["model_name"] not in BLOCKS:
         return False
-    wide = sum(tensor.nbytes for tensor in checkpoint.tensors.values() if tensor.itemsize > 1)
-    return wide > checkpoint.bytes / 2
+    return checkpoint.is_joined or checkpoint.wide_bytes > checkpoint.bytes / 2
 
 
 _Field = tuple[str, torch.dtype, list[int], int]
 
 
-def _fields(part: Part, dtype: torch.dtype) -> list[_Field]:
-    shape = list(part.tensor.shape)
-    if part.is_float8:
-        scale: _Field = (part.layer + SCALE_SUFFIX, torch.float32, [], torch.float32.itemsize)
-        return [(part.name, torch.float8_e4m3fn, shape, part.tensor.numel()), scale]
-    kept = dtype if part.tensor.is_floating_point() else part.tensor.dtype
-    return [(part.name, kept, shape, part.tensor.numel() * kept.itemsize)]
+def _fields(each: Incoming, dtype: torch.dtype) -> list[_Field]:
+    shape = list(each.shape)
+    if each.is_float8:
+        scale: _Field = (each.layer + SCALE_SUFFIX, torch.float32, [], torch.float32.itemsize)
+        return [(each.name, torch.float8_e4m3fn, shape, each.numel), scale]
+    kept = dtype if each.is_floating_point else each.dtypes[0]
+    return [(each.name, kept, shape, each.numel * kept.itemsize)]
 
 
 def _header(fields: Sequence[_Field], notes: dict[str, str]) -> bytes:
@@ -216,7 +253,7 @@ def _write(
                     unflushed = 0
                     _flush(file)
             _flush(file)
-            digest = _sampled(file, len(header), hashlib.sha256())
+            digest = sampled(file, len(header), hashlib.sha256())
             file.seek(0)
             file.write(_header(fields, notes | {"content": digest}))
             _flush(file)
@@ -232,7 +269,7 @@ def _usable_bytes(path: Path, identities: str, dtype: torch.dtype) -> int | None
     """The bytes of its tensors, if the file is whole and what converting the sources would give."""
     try:
         with path.open("rb") as file:
-            text = _header_text(file)
+            text = header_text(file)
             header = json.loads(text)
             notes = header.pop("__metadata__")
             size = max(int(field["data_offsets"][1]) for field in header.values())
@@ -242,7 +279,7 @@ def _usable_bytes(path: Path, identities: str, dtype: torch.dtype) -> int | None
                 and notes["sources"] == identities
                 and (notes["type"] == TYPE_NAMES[dtype] or notes["lossless"] == "True")
                 and path.stat().st_size == start + size
-                and notes["content"] == _sampled(file, start, hashlib.sha256())
+                and notes["content"] == sampled(file, start, hashlib.sha256())
             )
     except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError):
         # Whatever it holds, it is none of ours.
@@ -250,51 +287,14 @@ def _usable_bytes(path: Path, identities: str, dtype: torch.dtype) -> int | None
     return size if usable else None
 
 
-def _identities(paths: Sequence[Path]) -> str:
-    """What tells whether a source was changed: name, size, time, and a digest of its header and samples of the rest.
-
-    Reading all of it would take as long as loading it. The header has every name, shape and place; whoever writes other
-    weights under the same header changes the time, and almost surely one of the samples.
-    """
-    found = []
-    for path in paths:
-        try:
-            with path.open("rb") as file:
-                about = os.fstat(file.fileno())
-                text = _header_text(file)
-                digest = _sampled(file, 8 + len(text), hashlib.sha256(text))
-        except FileNotFoundError as error:
-            raise ModelUnusable("missing", path.name) from error
-        except (OSError, ValueError) as error:
-            raise ModelUnusable("damaged", path.name) from error
-        found.append({"name": path.name, "size": about.st_size, "time": about.st_mtime_ns, "digest": digest})
-    return json.dumps(found)
-
-
-def _header_text(file: BinaryIO) -> bytes:
-    file.seek(0)
-    length = int.from_bytes(file.read(8), "little")
-    if length > LARGEST_HEADER:
-        raise ValueError("no safetensors file")
-    return file.read(length)
-
-
-def _sampled(file: BinaryIO, start: int, digest: "hashlib._Hash") -> str:
-    """The digest with pieces of the file added, spread evenly over what comes after `start`, both ends among them."""
-    last = max(start, file.seek(0, os.SEEK_END) - SAMPLE_BYTES)
-    for number in range(SAMPLES):
-        file.seek(start + (last - start) * number // (SAMPLES - 1))
-        digest.update(file.read(SAMPLE_BYTES))
-    return digest.hexdigest()
-
-
-def _places(source: Path, cache: Path | None) -> tuple[Path, ...]:
+def _places(source: Path, part: PartName | None, cache: Path | None) -> tuple[Path, ...]:
     """Where the file of ours may lie, the best first. Sources from several folders share one cache."""
-    beside = source.with_name(source.stem + SUFFIX)
+    stem = f"{source.stem}.{part}" if part else source.stem
+    beside = source.with_name(stem + SUFFIX)
     if cache is None:
         return (beside,)
     folder = hashlib.sha256(str(source.parent.resolve()).encode()).hexdigest()[:8]
-    return beside, cache / f"{source.stem}.{folder}{SUFFIX}"
+    return beside, cache / f"{stem}.{folder}{SUFFIX}"
 
 
 def _writable(places: Sequence[Path]) -> Path | None:

@@ -55,6 +55,13 @@ ENTRIES: tuple[dict[str, Any], ...] = (
         "state_dict_converter": f"{CONVERTERS}.flux_dit.FluxDiTStateDictConverter",
     },
     {
+        "model_hash": "19cd8b1bdcf58a6b23dd0eb857d2a9a6",
+        "model_name": "flux_dit",
+        "model_class": f"{HERE}.DemoFluxDiT",
+        "extra_kwargs": {"disable_guidance_embedder": True},
+        "state_dict_converter": f"{CONVERTERS}.flux_dit.FluxDiTStateDictConverter",
+    },
+    {
         "model_hash": "16d4f46ec51448ea36cd3b0337d59d35",
         "model_name": "flux_text_encoder_clip",
         "model_class": f"{HERE}.DemoTextEncoderClip",
@@ -91,11 +98,11 @@ def register() -> None:
 class DemoFluxDiT(FluxDiT):  # type: ignore[misc]
     """FluxDiT with every part at a small size; patches, position ids and names are inherited."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, disable_guidance_embedder: bool = False) -> None:
         nn.Module.__init__(self)
         self.pos_embedder = RoPEEmbedding(WIDTH, 10000, ROPE_AXES)
         self.time_embedder = TimestepEmbeddings(256, WIDTH)
-        self.guidance_embedder = TimestepEmbeddings(256, WIDTH)
+        self.guidance_embedder = None if disable_guidance_embedder else TimestepEmbeddings(256, WIDTH)
         self.pooled_text_embedder = nn.Sequential(nn.Linear(CLIP_WIDTH, WIDTH), nn.SiLU(), nn.Linear(WIDTH, WIDTH))
         self.context_embedder = nn.Linear(T5_WIDTH, WIDTH)
         self.x_embedder = nn.Linear(LATENT_CHANNELS * 4, WIDTH)

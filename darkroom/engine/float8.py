@@ -20,6 +20,8 @@ WIDTH_STEP = 16
 LARGEST_ACTIVATION = 256.0
 # Added to the bits of a float32 and masked out of them: the next power of two, unless it is one.
 MANTISSA, EXPONENT = 0x007F_FFFF, 0x7F80_0000
+# Float16 counts its exponents from 15 below zero, float8 from 7.
+HALVES_TO_FLOAT8 = 2.0**8
 # Elements that are turned into float8 at a time: what is in between then stays in the processor's cache.
 ELEMENTS_AT_A_TIME = 2**20
 
@@ -36,12 +38,9 @@ class LowRank(NamedTuple):
     scale: Tensor
 
     def add_to(self, result: Tensor, narrow: Tensor) -> Tensor:
-        """`narrow` is x · downᵀ. `result` is not to be used again."""
-        up = self.up.to(result.dtype)
-        if torch.compiler.is_compiling():
-            # The sum becomes part of what comes after it. With two dimensions any rank will do.
-            return result + functional.linear(narrow.reshape(-1, self.down.shape[0]), up).view(result.shape)
-        flat = result.reshape(-1, len(up)).addmm_(narrow.reshape(-1, len(self.down)), up.t())
+        """`narrow` is x · downᵀ, with two dimensions. `result` is not to be used again."""
+        flat = result.reshape(-1, len(self.up))
+        torch.ops.darkroom.add_product(flat, narrow, self.up.to(result.dtype).t())
         return flat.view(result.shape)
 
 
@@ -59,7 +58,8 @@ class Float8Linear(nn.Module):
     """y = x · (scale · stored)ᵀ + bias. `stored` is (out, in) float8, `scale` one float32; y is of x's type.
 
     With `float8_matmul`, activations become float8 too, where there are more than a few rows of them: for cards that
-    multiply float8 (compute capability 8.9). Otherwise the weight is brought to the type of x.
+    multiply float8 (compute capability 8.9). Otherwise the weight is brought to the type of x; compiled code gets its
+    bytes as `stored` then, because what compiles for older cards does not know float8.
     """
 
     # T5's feed-forward casts its input to the type of `weight`, where that is a tensor.
@@ -88,14 +88,16 @@ class Float8Linear(nn.Module):
     def forward(self, hidden: Tensor) -> Tensor:
         if self.float8_matmul and self._can_multiply(hidden):
             return self._in_float8(hidden)
-        # The scale goes to the activations: they are fewer than the weights where it counts, in layers of one row.
-        result = functional.linear(self._scaled(hidden), self.stored.to(hidden.dtype), self.bias)
+        if torch.compiler.is_compiling():
+            weight = upcast(self.stored, self.scale, hidden.dtype)
+            result = functional.linear(hidden, weight, self.bias)
+        else:
+            # The scale goes to the activations: they are fewer than the weights where it counts, in layers of one row.
+            result = functional.linear(self._scaled(hidden), self.stored.to(hidden.dtype), self.bias)
         return result if self.low_rank is None else with_low_rank(result, hidden, self.low_rank)
 
     def _scaled(self, hidden: Tensor) -> Tensor:
         """hidden · scale in the type of `hidden`. The scale itself is never rounded: all of the result would be off."""
-        if torch.compiler.is_compiling():
-            return (hidden.float() * self.scale).to(hidden.dtype)
         if hidden.is_cpu:
             # A lone number counts in its own type there.
             return hidden * self.scale
@@ -139,9 +141,33 @@ class Float8Linear(nn.Module):
         return f"in_features={self.in_features}, out_features={self.out_features}, stored as {STORED}"
 
 
+# result += left · right. An operation of its own, so that compiled code too adds in place: what the compiler would make
+# of it reads and writes `result` once more, or the sum's parts wherever it is used.
+torch.library.define("darkroom::add_product", "(Tensor(a!) result, Tensor left, Tensor right) -> ()")
+
+
+@torch.library.impl("darkroom::add_product", "CompositeExplicitAutograd")
+def _add_product(result: Tensor, left: Tensor, right: Tensor) -> None:
+    result.addmm_(left, right)
+
+
+@torch.library.register_fake("darkroom::add_product")  # type: ignore[untyped-decorator]
+def _add_nothing(_result: Tensor, _left: Tensor, _right: Tensor) -> None: ...
+
+
 def with_low_rank(result: Tensor, hidden: Tensor, low_rank: LowRank) -> Tensor:
     """The result of a layer that got `hidden`, which is not to be used again."""
     return low_rank.add_to(result, functional.linear(hidden.flatten(0, -2), low_rank.down.to(hidden.dtype)))
+
+
+def upcast(stored: Tensor, scale: Tensor, dtype: torch.dtype) -> Tensor:
+    """scale · stored, for compiled code: one reading and one writing. `stored` may be given as its bytes."""
+    if stored.dtype != torch.uint8:
+        return (stored.float() * scale).to(dtype)
+    # Sign, exponent and mantissa where float16 has them are the same number but for the exponent's other zero.
+    bits = stored.to(torch.int16)
+    halves = ((bits & 0x80) << 8 | (bits & 0x7F) << 7).view(torch.float16)
+    return (halves.float() * (scale * HALVES_TO_FLOAT8)).to(dtype)
 
 
 def use_float8_matmul(module: nn.Module, enabled: bool) -> None:
@@ -164,13 +190,18 @@ def scaled_activations(hidden: Tensor, seen: Seen | None = None) -> tuple[Tensor
         if seen is not None:
             seen.largest.copy_(largest)
         scale = _scale(largest)
-        return (hidden / scale).to(STORED), scale.float()
+        return _made_once((hidden / scale).to(STORED)), scale.float()
     before = seen.largest.to(hidden.dtype)
     # Where all was 0 before, nothing is known.
     scale = _scale(torch.where(before == 0, LARGEST_ACTIVATION, before))
     stored = (hidden / scale).clamp(-LARGEST, LARGEST).to(STORED)
     seen.largest.copy_(largest)
-    return stored, scale.float()
+    return _made_once(stored), scale.float()
+
+
+def _made_once(tensor: Tensor) -> Tensor:
+    """The compiler would make it anew for each operation that takes it, but not what others are parts of."""
+    return tensor.as_strided(tensor.shape, tensor.stride()) if torch.compiler.is_compiling() else tensor
 
 
 def _largest(hidden: Tensor) -> Tensor:

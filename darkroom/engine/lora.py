@@ -1,6 +1,7 @@
 """LoRAs: files in the layouts that FLUX.1's tools write, and narrow matrices beside a transformer's layers.
 
-Weights stay as they are: what was attached comes off without a trace. Must not know: requests, or where weights are.
+Weights stay as they are: what was attached comes off without a trace. Which layer a name means stands in
+`darkroom/loras`, for the server asks that too. Must not know: requests, or where weights are.
 """
 
 import json
@@ -13,7 +14,6 @@ from pathlib import Path
 from typing import TypeAlias
 
 import torch
-from diffsynth.utils.lora.flux import FluxLoRALoader
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
@@ -21,35 +21,14 @@ from darkroom.engine.float8 import Float8Linear, LowRank, quantize, with_low_ran
 from darkroom.engine.loading import CheckpointFile
 from darkroom.errors import LoraUnusable, ModelUnusable
 from darkroom.footprint import allocated
+from darkroom.loras.layers import Layers, Place
+from darkroom.loras.pieces import Piece, pieces_of, places_of, unusable
 
 Layer: TypeAlias = Float8Linear | nn.Linear
 Wanted: TypeAlias = Sequence[tuple["Lora", float]]
 
 # Ranks are filled up to a multiple: the sizes that cards multiply fast, and few different ones to compile for.
 RANK_STEP = 16
-# Tools put these before a layer's name, sometimes two of them; here with "_" for ".".
-PREFIX = re.compile(r"(lora_(unet|transformer)|base_model_model|(model_)?diffusion_model|transformer|unet|pipe_dit)_")
-TEXT_ENCODERS = re.compile(r"(lora_)?(te\d?|text_encoders?(_\d)?|text_model|clip_l|t5xxl)[._]")
-SIDES = r"(?:lora_|lora\.|lora_linear_layer\.)(?P<side>down|up|A|B)(?:\.\w+)?\.weight"
-TENSOR = re.compile(rf"(?P<layer>.+?)\.(?:{SIDES}|alpha)")
-BLOCK = re.compile(r"(?P<kind>(?:double_|single_)?(?:transformer_)?blocks)_(?P<number>\d+)_(?P<layer>.+)")
-# Of layers outside the blocks: DiffSynth's name, FLUX.1's own, and diffusers'.
-OUTER = (
-    ("x_embedder", "img_in", "x_embedder"),
-    ("context_embedder", "txt_in", "context_embedder"),
-    ("time_embedder.timestep_embedder.0", "time_in_in_layer", "time_text_embed_timestep_embedder_linear_1"),
-    ("time_embedder.timestep_embedder.2", "time_in_out_layer", "time_text_embed_timestep_embedder_linear_2"),
-    ("guidance_embedder.timestep_embedder.0", "guidance_in_in_layer", "time_text_embed_guidance_embedder_linear_1"),
-    ("guidance_embedder.timestep_embedder.2", "guidance_in_out_layer", "time_text_embed_guidance_embedder_linear_2"),
-    ("pooled_text_embedder.0", "vector_in_in_layer", "time_text_embed_text_embedder_linear_1"),
-    ("pooled_text_embedder.2", "vector_in_out_layer", "time_text_embed_text_embedder_linear_2"),
-    ("final_norm_out.linear", "final_layer_adaLN_modulation_1", ""),
-    ("final_proj_out", "final_layer_linear", "proj_out"),
-)
-# diffusers has several layers for one here, each with as many rows as the layer has inputs, but for the last.
-JOINT_PARTS = {f"attn.{ab}_to_{qkv}": (f"attn.{ab}_to_qkv", place) for ab in "ab" for place, qkv in enumerate("qkv")}
-SINGLE_PARTS = {f"a_to_{qkv}": ("to_qkv_mlp", place) for place, qkv in enumerate("qkv")}
-PARTS = {**JOINT_PARTS, **SINGLE_PARTS, "proj_in_besides_attn": ("to_qkv_mlp", 3)}
 # What depends on nothing but time, guidance and the pooled prompt.
 MODULATION = re.compile(r".*\.norm(1_[ab])?\.linear|(time_embedder|guidance_embedder|pooled_text_embedder)\..*")
 
@@ -83,28 +62,27 @@ class Lora:
 
 def read_lora(path: Path, transformer: nn.Module) -> Lora:
     """For this transformer. Raises LoraUnusable, with a note that says what is wrong."""
-    names = _Names(linear_layers(transformer))
+    modules = linear_layers(transformer)
+    layers = Layers({name: (layer.in_features, layer.out_features) for name, layer in modules.items()})
     try:
         file = CheckpointFile(path)
     except ModelUnusable as error:
-        raise LoraUnusable("layout" if error.reason == "unknown" else error.reason, path.name) from error
-    pieces, left_out = _pieces(file)
+        raise LoraUnusable(error.reason if error.reason in ("missing", "damaged") else "layout", path.name) from error
+    tensors = file.tensors()
+    pieces = pieces_of({name: tensor.shape for name, tensor in tensors.items()}, path.name)
+    places = places_of(pieces, layers, path.name)
+    scale_of = _scale_in_header(file.metadata)
     found: dict[str, list[_Piece]] = {}
-    for theirs, factors in pieces.items():
-        if (place := names.find(theirs)) is None:
-            raise _unusable("other_model", path, f"this model has no layer {theirs}")
-        found.setdefault(place.layer, []).append(_Piece(place=place, factors=factors))
-    if not found:
-        raise _unusable("other_model", path, "it has no layers of a transformer")
-    layers = {}
+    for piece in pieces.pieces:
+        if (place := places.get(piece.layer)) is not None:
+            found.setdefault(place.layer, []).append(_Piece(place=place, factors=_factors(piece, tensors, scale_of)))
+    factors_of = {}
     for name, parts in found.items():
-        layer = names.layers[name]
-        if not all(part.fits(layer) for part in parts):
-            raise _unusable("other_model", path, f"it is for a model of another size: see {name}")
-        layers[name] = factors = _joined(parts, layer.out_features)
+        factors_of[name] = factors = _joined(parts, modules[name].out_features)
         if not (factors.down.isfinite().all() and factors.up.isfinite().all() and math.isfinite(factors.scale)):
-            raise _unusable("damaged", path, f"{name} has values that are no numbers")
-    return Lora(name=path.stem, layers=layers, left_out=left_out)
+            raise unusable("damaged", path.name, f"{name} has values that are no numbers")
+    left_out = {piece.layer for piece in pieces.pieces} - places.keys()
+    return Lora(name=path.stem, layers=factors_of, left_out=tuple(sorted({*pieces.left_out, *left_out})))
 
 
 class Loras:
@@ -229,88 +207,27 @@ def _low_rank(shares: _Shares, layer: Layer, dtype: torch.dtype, device: torch.d
         return LowRank(*(tensor.to(device) for tensor in tensors))
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Place:
-    """A layer, or the rows of it from the `part`-th multiple of its inputs on. `halves`: its halves change places."""
-
-    layer: str
-    part: int | None = None
-    halves: bool = False
-
-
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Piece:
-    place: _Place
+    place: Place
     factors: Factors
 
     @property
     def first(self) -> int:
         return (self.place.part or 0) * self.factors.down.shape[1]
 
-    def fits(self, layer: Layer) -> bool:
-        inputs, outputs = layer.in_features, layer.out_features
-        rows = {None: outputs, 3: outputs - 3 * inputs}.get(self.place.part, inputs)
-        return self.factors.down.shape[1] == inputs and self.factors.up.shape[0] == rows
+
+def _factors(piece: Piece, tensors: Mapping[str, Tensor], scale_of: Callable[[str, int], float]) -> Factors:
+    """Nothing of them stays in the file."""
+    down, up = (_copy(tensors[name]).flatten(1) for name in (piece.down, piece.up))
+    scale = scale_of(piece.layer, piece.rank)
+    if piece.alpha is not None:
+        scale = float(_copy(tensors[piece.alpha]).sum()) / piece.rank
+    return Factors(down=down, up=up, scale=scale)
 
 
-class _Names:
-    """Which layer a tool means by a name."""
-
-    def __init__(self, layers: Mapping[str, Layer]) -> None:
-        self.layers = layers
-        own = {name.replace(".", "_"): _Place(layer=name) for name in layers}
-        outer = {name: _Place(layer=ours) for ours, *theirs in OUTER for name in theirs if name}
-        # There scale and shift are the other way round.
-        self._outer = {**outer, **own, "norm_out_linear": _Place(layer="final_norm_out.linear", halves=True)}
-        loader = FluxLoRALoader()
-        tables = (*loader.diffusers_rename_dict.items(), *loader.civitai_rename_dict.items())
-        self._inner = {theirs.split(".lora_")[0].replace(".", "_"): ours.split(".lora_")[0] for theirs, ours in tables}
-
-    def find(self, theirs: str) -> _Place | None:
-        name = theirs.replace(".", "_")
-        while (place := self._find(name)) is None:
-            if not (prefix := PREFIX.match(name)):
-                return None
-            name = name[prefix.end() :]
-        return place
-
-    def _find(self, name: str) -> _Place | None:
-        place = self._outer.get(name)
-        if place is None and (block := BLOCK.fullmatch(name)):
-            template = f"{block['kind']}_blockid_{block['layer']}"
-            ours = self._inner.get(f"transformer_{template}") or self._inner.get(f"lora_unet_{template}")
-            if ours is not None:
-                kind, _, layer = ours.split(".", 2)
-                whole, part = PARTS.get(layer, (layer, None))
-                place = _Place(layer=f"{kind}.{block['number']}.{whole}", part=part)
-        return place if place is not None and place.layer in self.layers else None
-
-
-def _pieces(file: CheckpointFile) -> tuple[dict[str, Factors], tuple[str, ...]]:
-    """The factors by the names of the file, and names of what is in the text encoders. Nothing stays in the file."""
-    sides: dict[str, dict[str, Tensor]] = {}
-    left_out = set()
-    for name, tensor in file.tensors().items():
-        known = TENSOR.fullmatch(name)
-        if TEXT_ENCODERS.match(name):
-            left_out.add(known["layer"] if known else name)
-        elif known is None:
-            raise _unusable("layout", file.path, f"{name} is of a kind this version cannot use")
-        else:
-            side = {"down": "A", "up": "B", None: "alpha"}.get(known["side"], known["side"])
-            sides.setdefault(known["layer"], {})[side] = tensor.float() if tensor.itemsize == 1 else tensor.clone()
-    scale_of = _scale_in_header(file.metadata)
-    pieces = {}
-    for layer, found in sides.items():
-        if not {"A", "B"} <= found.keys() or min(found["A"].ndim, found["B"].ndim) < 2:
-            raise _unusable("damaged", file.path, f"{layer} is not complete")
-        # Some tools write a layer as a convolution of one pixel.
-        down, up = (found[side].flatten(1) for side in "AB")
-        if not 0 < down.shape[0] == up.shape[1]:
-            raise _unusable("damaged", file.path, f"{layer} has matrices that do not go together")
-        scale = float(found["alpha"].sum()) / len(down) if "alpha" in found else scale_of(layer, len(down))
-        pieces[layer] = Factors(down=down, up=up, scale=scale)
-    return pieces, tuple(sorted(left_out))
+def _copy(tensor: Tensor) -> Tensor:
+    return tensor.float() if tensor.itemsize == 1 else tensor.clone()
 
 
 def _scale_in_header(metadata: Mapping[str, str]) -> Callable[[str, int], float]:
@@ -347,9 +264,3 @@ def _joined(pieces: Sequence[_Piece], outputs: int) -> Factors:
 
 def _same_down(one: Factors, other: Factors) -> bool:
     return one.scale == other.scale and one.down.shape == other.down.shape and torch.equal(one.down, other.down)
-
-
-def _unusable(reason: str, path: Path, why: str) -> LoraUnusable:
-    error = LoraUnusable(reason, path.name)
-    error.add_note(why)
-    return error

@@ -6,19 +6,15 @@ Must not know: what is attached, or where a picture is made.
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeAlias
 
 from torch import nn
 
 from darkroom.engine.lora import Lora, read_lora
 from darkroom.errors import LoraUnusable
+from darkroom.loras.folders import ENDING, Seen, find_file
 from darkroom.request import LoraUse
 
 log = logging.getLogger("darkroom.engine")
-
-ENDING = ".safetensors"
-# A file as it was when it was read: its path, time and size.
-Seen: TypeAlias = tuple[Path, int, int]
 
 
 class LoraShelf:
@@ -39,12 +35,10 @@ class LoraShelf:
         return tuple((read[seen], use.weight) for use, seen in found.items())
 
     def _find(self, name: str) -> Seen:
-        for folder in self._folders:
-            path = folder / f"{name}{ENDING}"
-            if path.is_file():
-                about = path.stat()
-                return path, about.st_mtime_ns, about.st_size
-        raise LoraUnusable("missing", f"{name}{ENDING}")
+        if (path := find_file(self._folders, name)) is None:
+            raise LoraUnusable("missing", f"{name}{ENDING}")
+        about = path.stat()
+        return path, about.st_mtime_ns, about.st_size
 
     def _read(self, path: Path) -> Lora:
         lora = read_lora(path, self._transformer)

@@ -14,7 +14,7 @@ import psutil
 import torch
 
 from darkroom.engine.pinning import HostMemory
-from darkroom.planner import Card, Machine
+from darkroom.machine import Card, Machine
 
 # Of a container, under Linux: its own limit, and what it holds.
 CGROUP_LIMIT, CGROUP_HELD, CGROUP_DETAILS = "memory.max", "memory.current", "memory.stat"

@@ -138,9 +138,10 @@ class ModulationTable:
         return len(self._coming) - (self._place(turn) or 0)
 
     def fill(self, turn: Pass) -> None:
-        """Compute the rows of this pass and of as many after it as may be held. What was held before goes."""
-        first = self._place(turn)
-        assert first is not None
+        """Compute the rows of this pass and of others near it, as many as may be held. What was held before goes."""
+        place = self._place(turn)
+        assert place is not None
+        first = self._first_beside(place)
         self.forget()
         # In the same order as the passes, each once.
         places = {key: place for place, key in reversed([*enumerate(self._coming)][first:])}
@@ -196,6 +197,16 @@ class ModulationTable:
             return None
         sides = [side for side, pooled in enumerate(schedule.pooled) if pooled is turn.pooled]
         return turn.step * len(schedule.pooled) + sides[0] if sides else None
+
+    def _first_beside(self, place: int) -> int:
+        """The first of the passes whose rows are computed together with this one's, wherever the picture began."""
+        first, beside = 0, set[Key]()
+        for each in range(place + 1):
+            if self._coming[each] not in beside:
+                if len(beside) == self._most_rows:
+                    first, beside = each, set()
+                beside.add(self._coming[each])
+        return first
 
     def _conditions(self, places: Sequence[int]) -> Tensor:
         """What the blocks get in these passes, a row for each: by the transformer's own parts, exactly as it does it.

@@ -11,28 +11,28 @@ import os
 import queue
 import signal
 import threading
+import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from darkroom.engine.watcher import StopAsked, Watcher
+from darkroom.engine.teller import Teller
+from darkroom.engine.watcher import StopAsked
 from darkroom.errors import DarkroomError, DoesNotFit, LoraUnusable, ModelUnusable
 from darkroom.jobs.messages import (
     Command,
     Done,
     EngineOptions,
-    Entered,
     Event,
     Failed,
     FailureKind,
-    Loading,
+    Finish,
     Memory,
+    Pause,
     Quit,
     Ready,
     Run,
-    Stage,
-    Step,
     Stop,
     Stopped,
     Unload,
@@ -56,48 +56,70 @@ ENVIRONMENT = {
 # Memory on the card does not fragment, where the driver can do it.
 EXPANDABLE_SEGMENTS = {"PYTORCH_ALLOC_CONF": "expandable_segments:True"}
 NICENESS = 5
+SECONDS_BETWEEN_MEMORY = 1.0
+# How torch says that the machine, not the card, has no room left; and CUDA, that the card has none for itself.
+NO_MORE_RAM = "DefaultCPUAllocator: can't allocate memory"
+NO_MORE_CARD = "CUDA error: out of memory"
 
 
 def serve(connection: "Connection[Event, Command]", options: EngineOptions) -> None:
     """Answer commands until Quit. Ends at once, in the middle of anything, when the server is gone."""
     _prepare_process(options)
-    inbox = Inbox(connection)
+    inbox, outbox = Inbox(connection), Outbox(connection)
     from darkroom.engine.model import LoadedModel
 
     loaded = LoadedModel(options)
-    connection.send(Ready(device=loaded.device_name, torch_version=loaded.torch_version))
+    outbox.send(Ready(device=loaded.device_name, torch_version=loaded.torch_version))
+    outbox.tell_every(SECONDS_BETWEEN_MEMORY, loaded.memory)
     while not isinstance(command := inbox.next(), Quit):
         if isinstance(command, Run):
-            connection.send(_answer(command, loaded, inbox, connection.send))
-            connection.send(Memory(resident=loaded.resident_bytes(), card=loaded.card_bytes()))
+            teller = Teller(command.job, inbox, outbox.send, options.checkpoint_seconds)
+            answer = _answer(command, loaded, teller)
+            if isinstance(answer, Failed) and answer.kind == "card_fault":
+                # Nothing more can be done with the card in this process.
+                outbox.send(answer)
+                return
+            loaded.tidy()
+            outbox.send(answer)
+            outbox.send(loaded.memory())
         elif isinstance(command, Unload):
             loaded.unload()
-            connection.send(Memory(resident=loaded.resident_bytes(), card=loaded.card_bytes()))
+            outbox.send(loaded.memory())
 
 
-def _answer(run: Run, loaded: "LoadedModel", inbox: "Inbox", send: Callable[[Event], None]) -> Event:
+def _answer(run: Run, loaded: "LoadedModel", teller: Teller) -> Event:
     """Make the picture, or say in one message why not. What no one foresaw ends the process, with a traceback."""
-    from darkroom.engine.model import OUT_OF_MEMORY
+    from darkroom.engine.model import CARD_FAULT, OUT_OF_MEMORY, OUT_OF_RAM
 
-    watcher = _Teller(run.job, inbox, send)
     try:
-        picture: MadePicture = loaded.make_picture(run.model, run.request, watcher)
+        picture: MadePicture = loaded.make_picture(
+            run.model, run.request, teller, rung=run.rung, checkpoint=run.checkpoint
+        )
     except StopAsked:
         return Stopped(job=run.job)
     except OUT_OF_MEMORY as error:
         # What was kept from earlier pictures may be what is missing now.
         loaded.unload()
         return _failed(run, "out_of_memory", error)
+    except OUT_OF_RAM as error:
+        loaded.unload()
+        return _failed(run, "out_of_ram", error)
+    except CARD_FAULT as error:
+        if NO_MORE_CARD not in str(error):
+            return _failed(run, "card_fault", error)
+        loaded.unload()
+        return _failed(run, "out_of_memory", error)
     except ModelUnusable as error:
-        return Failed(job=run.job, kind="model_unusable", detail=f"{error.file}: {error.reason}")
+        return _refused(run, "model_unusable", error)
     except DoesNotFit as error:
         return _refused(run, "does_not_fit", error)
     except LoraUnusable as error:
         return _refused(run, "lora_unusable", error)
     except (RuntimeError, ValueError, OSError) as error:
-        return _failed(run, "engine_fault", error)
-    finally:
-        loaded.tidy()
+        if NO_MORE_RAM not in str(error):
+            return _failed(run, "engine_fault", error)
+        loaded.unload()
+        return _failed(run, "out_of_ram", error)
     return Done(job=run.job, width=picture.width, height=picture.height, pixels=picture.pixels, facts=picture.facts)
 
 
@@ -119,14 +141,15 @@ class Inbox:
     def __init__(self, connection: "Connection[Event, Command]") -> None:
         self._connection = connection
         self._commands: queue.Queue[Command] = queue.Queue()
-        self._stopped: set[int] = set()
+        self._wishes: set[Stop | Pause | Finish] = set()
         threading.Thread(target=self._read, name="inbox", daemon=True).start()
 
     def next(self) -> Command:
         return self._commands.get()
 
-    def stop_asked(self, job: int) -> bool:
-        return job in self._stopped
+    def holds(self, wish: "Stop | Pause | Finish") -> bool:
+        """Whether this was asked for, before the job or in the middle of it."""
+        return wish in self._wishes
 
     def _read(self) -> None:
         while True:
@@ -135,42 +158,38 @@ class Inbox:
             except (EOFError, OSError):
                 # The server is gone. This process has written nothing that could be left half done.
                 os._exit(0)
-            if isinstance(command, Stop):
-                self._stopped.add(command.job)
-            else:
-                self._commands.put(command)
+            if isinstance(command, Stop | Pause | Finish):
+                self._wishes.add(command)
+                continue
+            if isinstance(command, Run):
+                # What was asked of an earlier attempt does not count for this one.
+                self._wishes -= {Stop(job=command.job), Pause(job=command.job), Finish(job=command.job)}
+            self._commands.put(command)
 
 
-class _Teller(Watcher):
-    """Turns what happens to one job into messages, and a Stop into StopAsked."""
+class Outbox:
+    """Events to the server, from several threads."""
 
-    def __init__(self, job: int, inbox: Inbox, send: Callable[[Event], None]) -> None:
-        self._job = job
-        self._inbox = inbox
-        self._send = send
-        self._percent = -1
-        self._told: tuple[Stage, int] | None = None
+    def __init__(self, connection: "Connection[Event, Command]") -> None:
+        self._connection = connection
+        self._lock = threading.Lock()
 
-    def loading(self, part: str, fraction: float) -> None:
-        self._stop_if_asked()
-        if int(fraction * 100) != self._percent:
-            self._percent = int(fraction * 100)
-            self._send(Loading(job=self._job, part=part, fraction=fraction))
+    def send(self, event: Event) -> None:
+        with self._lock:
+            self._connection.send(event)
 
-    def entered(self, stage: Stage, fraction: float = 0.0) -> None:
-        self._stop_if_asked()
-        # In tenths: a prompt is read in a fraction of a second on most cards.
-        if (stage, int(fraction * 10)) != self._told:
-            self._told = (stage, int(fraction * 10))
-            self._send(Entered(job=self._job, stage=stage, fraction=fraction))
+    def tell_every(self, seconds: float, look: Callable[[], Memory]) -> None:
+        """Until the process ends. What it tells is what is left to read when the process ends without a word."""
 
-    def step(self, number: int, of: int, preview_jpeg: Callable[[], bytes]) -> None:
-        self._send(Step(job=self._job, number=number, of=of, preview_jpeg=preview_jpeg()))
-        self._stop_if_asked()
+        def tell() -> None:
+            while True:
+                time.sleep(seconds)
+                try:
+                    self.send(look())
+                except OSError:  # the server is gone, and the inbox sees to that
+                    return
 
-    def _stop_if_asked(self) -> None:
-        if self._inbox.stop_asked(self._job):
-            raise StopAsked
+        threading.Thread(target=tell, name="memory", daemon=True).start()
 
 
 def environment_of(options: EngineOptions) -> dict[str, str]:

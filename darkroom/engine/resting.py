@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from darkroom.architecture import flat_bytes
+from darkroom.engine.mapped_file import Between, copy_all, is_mapped
 from darkroom.engine.pinning import HostMemory
 
 Views: TypeAlias = tuple[Tensor, ...]
@@ -53,7 +54,7 @@ class Unit:
 
     def __init__(self, module: nn.Module, *, without: Iterable[nn.Module] = ()) -> None:
         self.module = module
-        self._without = tuple(without)
+        self.without = tuple(without)
         self.layout = Layout(pieces=(), bytes=0)
         self._memory: HostMemory | None = None
         self._tensors: list[tuple[Tensor, int]] = []
@@ -79,18 +80,23 @@ class Unit:
     def pinned(self) -> bool:
         return self._memory is not None and self._memory.pinned
 
-    def settle(self, *, pin: bool) -> None:
+    @property
+    def unread(self) -> int:
+        """Bytes that have not come from their file yet."""
+        return self._unread
+
+    def settle(self, *, pin: bool, between: Between = lambda: None) -> None:
         """Gather the tensors into a flat buffer, pinned if asked and allowed, and let go of where they were.
 
-        A second call only pins what is not pinned.
+        A second call only pins what is not pinned. `between` is called now and then, and may raise: then all is as it
+        was before.
         """
         self.go_home()
         if self._memory is None:
             memory = HostMemory(self.bytes)
-            views = self.layout.views(memory.content)
-            for view, resting in zip(views, self._home, strict=True):
-                view.copy_(resting)
-            self._memory, self._home = memory, views
+            self._copy(0, self.bytes, memory.content, between)
+            self._memory, self._home = memory, self.layout.views(memory.content)
+            self._unread = 0
             self.go_home()
         if pin:
             self._memory.pin()
@@ -115,11 +121,8 @@ class Unit:
         if self._memory is not None:
             into.copy_(self._memory.content[low:high])
             return
-        for piece, resting in zip(self.layout.pieces, self._home, strict=True):
-            first, last = max(low, piece.offset), min(high, piece.offset + piece.size)
-            if first < last:
-                content = resting.contiguous().view(-1).view(torch.uint8)
-                into[first - low : last - low].copy_(content[first - piece.offset : last - piece.offset])
+        self._copy(low, high, into, lambda: None)
+        self._unread = min(self._unread, self.bytes - high)
 
     def refresh(self) -> None:
         """Read the module again: layers were exchanged, or weights changed. What had settled settles again."""
@@ -130,13 +133,23 @@ class Unit:
         if settled:
             self.settle(pin=pinned)
 
+    def _copy(self, low: int, high: int, into: Tensor, between: Between) -> None:
+        copies = []
+        for piece, resting in zip(self.layout.pieces, self._home, strict=True):
+            first, last = max(low, piece.offset), min(high, piece.offset + piece.size)
+            if first < last:
+                content = resting.contiguous().view(-1).view(torch.uint8)
+                copies.append((into[first - low : last - low], content[first - piece.offset : last - piece.offset]))
+        copy_all(copies, between=between)
+
     def _read(self) -> None:
-        groups = _tensors(self.module, self._without)
+        groups = _tensors(self.module, self.without)
         self._tensors = [(tensor, number) for number, group in enumerate(groups) for tensor in group]
         # A tensor's own `data` would change with it.
         self._home = tuple(group[0].detach() for group in groups)
         self._shown = self._home
         self.layout = _layout(self._home)
+        self._unread = sum(tensor.nbytes for tensor in self._home if is_mapped(tensor))
 
 
 def _layout(tensors: Iterable[Tensor]) -> Layout:

@@ -4,8 +4,8 @@ Must not know: which unit runs when.
 """
 
 import threading
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from itertools import cycle
 from typing import Any
 
@@ -17,6 +17,8 @@ from darkroom.engine.resting import Layout, Unit, Views
 
 STAGING_BUFFERS = 3
 STAGING_BYTES = 32 << 20
+# Seconds between two looks around while a delivery is waited for.
+PATIENCE = 0.1
 
 
 class Lane:
@@ -105,10 +107,9 @@ class Slot:
     def show(self, unit: Unit) -> None:
         """Point the unit, which was filled in, at this slot; the work waits for the copy. Raises what broke it off."""
         if self._delivery is not None:
-            delivery, self._delivery = self._delivery, None
             held, self.held = self.held, None
-            delivery.wait()
-            self.held = held
+            self._delivery.wait()
+            self._delivery, self.held = None, held
         self._lane.work_after(self.copied)
         views = self._views.get(unit.layout)
         if views is None:
@@ -134,13 +135,19 @@ class Slot:
 class Delivery:
     """One unit's way through staging into a slot. `issuing` is held while a copy of it is asked of the device."""
 
-    def __init__(self, future: Future[None], cancelled: threading.Event, issuing: threading.Lock) -> None:
+    def __init__(
+        self, future: Future[None], cancelled: threading.Event, issuing: threading.Lock, meanwhile: Callable[[], None]
+    ) -> None:
         self._future = future
         self._cancelled = cancelled
         self._issuing = issuing
+        self._meanwhile = meanwhile
 
     def wait(self) -> None:
-        """Until all of it has been asked of the device. Raises what broke it off."""
+        """Until all of it has been asked of the device. Raises what broke it off, and what `meanwhile` raises."""
+        while not self._future.done():
+            wait([self._future], timeout=PATIENCE)
+            self._meanwhile()
         self._future.result()
 
     def cancel(self) -> bool:
@@ -155,12 +162,14 @@ class Delivery:
 class Staging:
     """A thread that gathers units which are not pinned, piece by piece, into a few buffers that are, and copies those.
 
-    The buffers are made when first needed and stay until `release`; the thread ends with `stop`.
+    The buffers are made when first needed and stay until `release`; the thread ends with `stop`. Whoever waits for a
+    delivery calls `meanwhile` now and then.
     """
 
-    def __init__(self, lane: Lane, *, size: int = STAGING_BYTES) -> None:
+    def __init__(self, lane: Lane, *, size: int = STAGING_BYTES, meanwhile: Callable[[], None] = lambda: None) -> None:
         self._lane = lane
         self._size = size
+        self._meanwhile = meanwhile
         self._issuing = threading.Lock()
         self._thread: ThreadPoolExecutor | None = None
         self._buffers: list[_Buffer] = []
@@ -171,7 +180,7 @@ class Staging:
             self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="staging")
         cancelled = threading.Event()
         future = self._thread.submit(self._deliver, unit, slot, cancelled)
-        return Delivery(future, cancelled, self._issuing)
+        return Delivery(future, cancelled, self._issuing, self._meanwhile)
 
     def stop(self) -> None:
         """What is under way must have been cancelled, or it is waited for."""

@@ -5,7 +5,7 @@ streams. Must not know: which model the blocks belong to, or how many bytes ther
 """
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TypeAlias
 
 import torch
@@ -25,11 +25,21 @@ class BlockStream:
     is closed the modules are ordinary ones with their weights in RAM. After any exception `close` makes it ready again.
     """
 
-    def __init__(self, units: Sequence[Unit], device: torch.device, *, staging_bytes: int = STAGING_BYTES) -> None:
+    def __init__(
+        self,
+        units: Sequence[Unit],
+        device: torch.device,
+        *,
+        staging_bytes: int = STAGING_BYTES,
+        prepare: Callable[[Place], None] = lambda _: None,
+        meanwhile: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`prepare` is called before a unit is copied, `meanwhile` now and then while one is waited for."""
         self.units = tuple(units)
+        self._prepare = prepare
         _refuse_shared_tensors(self.units)
         self._lane = Lane(device)
-        self._staging = Staging(self._lane, size=staging_bytes)
+        self._staging = Staging(self._lane, size=staging_bytes, meanwhile=meanwhile)
         self._kept: dict[Place, Slot] = {}
         self._ring: tuple[Slot, ...] = ()
         # Each slot of the ring is free (longest first), filled for a coming turn (in their order), or at work.
@@ -51,10 +61,12 @@ class BlockStream:
 
     def keep(self, places: Iterable[Place]) -> None:
         """These units stay on the card, and no others. Those that leave do so before room is taken for those that come.
+        Room is taken in the order given, so that what comes last lies together.
 
         Room is taken now: if there is too little, this raises and none of those that were to come are kept. The
         weights come when the itinerary reaches them, in the order of the copies, so no picture waits for all of them.
         """
+        places = tuple(places)
         wanted = frozenset(places)
         if not wanted <= frozenset(range(len(self.units))):
             raise ValueError(f"there are {len(self.units)} units, and these are to stay: {sorted(wanted)}")
@@ -67,7 +79,7 @@ class BlockStream:
         if leaving:
             # So that what comes need not find room beside memory that only this process could use.
             self._lane.give_back()
-        coming = sorted(wanted - self._kept.keys())
+        coming = [place for place in places if place not in self._kept]
         try:
             for place in coming:
                 self._kept[place] = Slot(self._lane, self.units[place].bytes)
@@ -140,7 +152,7 @@ class BlockStream:
         # If the last unit failed, no one has said that its turn was over.
         self._end_turn()
         slot = self._at_work = self._kept.get(place) or self._slot_with(place)
-        slot.fill(place, self.units[place], self._staging)
+        self._fill(slot, place)
         slot.show(self.units[place])
         self._advance()
 
@@ -164,8 +176,12 @@ class BlockStream:
                     return
                 self._free.remove(slot)
                 self._ahead.append(slot)
-            slot.fill(place, self.units[place], self._staging)
+            self._fill(slot, place)
             self._itinerary.skip()
+
+    def _fill(self, slot: Slot, place: Place) -> None:
+        self._prepare(place)
+        slot.fill(place, self.units[place], self._staging)
 
     def _slot_for(self, place: Place) -> Slot | None:
         """The free slot that holds the unit, or the one free longest. None if it is better to wait for one."""

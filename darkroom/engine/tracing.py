@@ -11,7 +11,7 @@ import sys
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -26,18 +26,16 @@ from torch.func import functional_call
 from torch.fx import GraphModule
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.fx.experimental.symbolic_shapes import DimDynamic, ShapeEnv
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from darkroom.engine.attention import Order as AttentionOrder
+from darkroom.engine.attention import using
 from darkroom.engine.float8 import Float8Linear, LowRank, Seen
+from darkroom.engine.joint_attention import joint_attention
 from darkroom.engine.modulation import ModulationRow
+from darkroom.engine.rewriting import rewrite
 
-# Fastest first where the card is of a kind that cuDNN's attention is made for.
-CUDNN_FIRST = (
-    SDPBackend.CUDNN_ATTENTION,
-    SDPBackend.FLASH_ATTENTION,
-    SDPBackend.EFFICIENT_ATTENTION,
-    SDPBackend.MATH,
-)
+# A largest value is found row by row, by the kernel that makes the rows.
+COMPILER = {"split_reductions": False}
 # A length that stands for any: neither 0 nor 1, which are compiled apart, and a rank that LoRAs can have.
 ANY_RANK = 32
 # Values that the weights of a graph and what it is given have in common with those that it was made for.
@@ -59,6 +57,7 @@ class Order:
 
     `rows`: modulation comes in rows, not from layers of the block. `low_ranks`: each float8 layer gets a LowRank.
     `seen`: activations are scaled by what was seen before (`trusted`), or only remembered for the next time.
+    `attention`: its kernels, best first.
     """
 
     skeleton: nn.Module
@@ -73,7 +72,7 @@ class Order:
     low_ranks: bool
     seen: bool
     trusted: bool
-    cudnn: bool
+    attention: AttentionOrder
     path: Path
 
 
@@ -85,6 +84,11 @@ class BlockTensors:
         self.parts = places[1:]
         self.weights = [(module, name) for module in places for name in (*module._parameters, *module._buffers)]
         self.weights = [(module, name) for module, name in self.weights if getattr(module, name) is not None]
+        # Of each weight, whether its graph takes the bytes: only cards that multiply float8 have it as a type.
+        self.as_bytes = [
+            isinstance(module, Float8Linear) and name == "stored" and not module.float8_matmul
+            for module, name in self.weights
+        ]
         self.rows = [part for part in places if isinstance(part, ModulationRow)] if rows else []
         self.layers = [part for part in places if isinstance(part, Float8Linear)]
 
@@ -125,7 +129,7 @@ def trace(order: Order) -> tuple[GraphModule, list[Tensor]]:
     tensors = BlockTensors(order.skeleton, rows=order.rows)
     names = _names(order.skeleton, tensors)
     mode = FakeTensorMode(shape_env=ShapeEnv())
-    with mode, torch.no_grad(), _as_compiling(), _attention(order):
+    with mode, torch.no_grad(), _as_compiling(), using(order.attention):
         inputs = _Inputs(order, mode).of(tensors)
 
         def run(*values: Tensor) -> list[Tensor]:
@@ -144,7 +148,13 @@ def trace(order: Order) -> tuple[GraphModule, list[Tensor]]:
             results = functional_call(order.skeleton, weights, (hidden, other, *given))
             return list(results) if order.joint else [results[0]]
 
+        if order.joint:
+            attention: Any = order.skeleton.attn
+            attention.forward = lambda picture, prompt, rotations, *_nothing: joint_attention(
+                attention, picture, prompt, rotations
+            )
         graph = make_fx(run)(*inputs)
+    rewrite(graph)
     for node in graph.graph.nodes:
         # Where the compiler looks for shapes that stand for any.
         if "val" in node.meta:
@@ -157,7 +167,10 @@ def compile_to_file(order: Order) -> None:
     dynamic = order.any_image or order.low_ranks
     with torch.no_grad():
         made = standalone_compile(
-            graph, [*inputs], dynamic_shapes="from_graph" if dynamic else "from_example_inputs", options={}
+            graph,
+            [*inputs],
+            dynamic_shapes="from_graph" if dynamic else "from_example_inputs",
+            options={"config_patches": COMPILER},
         )
     # Under its name only when it is whole.
     made.save(path=str(order.path), format="binary")
@@ -211,7 +224,10 @@ class _Inputs:
             # Of a sum, the compiler would not find the parts again.
             both = self._any("both", both)
         weights = [getattr(module, name) for module, name in tensors.weights]
-        made = [self._empty(tensor.shape, tensor.dtype) for tensor in weights]
+        made = [
+            self._empty(tensor.shape, torch.uint8 if as_bytes else tensor.dtype)
+            for tensor, as_bytes in zip(weights, tensors.as_bytes, strict=True)
+        ]
         made += [self._empty((1, row.width), order.dtype) for row in tensors.rows]
         if order.low_ranks:
             made += [tensor for number, layer in enumerate(tensors.layers) for tensor in self._low_rank(number, layer)]
@@ -258,10 +274,6 @@ def _bare(tensor: Tensor | None) -> Tensor | None:
         return None
     bare = torch.empty(tensor.shape, dtype=tensor.dtype, device="meta")
     return nn.Parameter(bare, requires_grad=False) if isinstance(tensor, nn.Parameter) else bare
-
-
-def _attention(order: Order) -> AbstractContextManager[Any]:
-    return sdpa_kernel(list(CUDNN_FIRST), set_priority=True) if order.cudnn else nullcontext()
 
 
 @contextmanager

@@ -2,10 +2,11 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from sqlite3 import Connection as SqliteConnection
 from sqlite3 import OperationalError
+from threading import Lock
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import DatabaseError
@@ -32,6 +33,9 @@ class Database:
         self._engine = _create_engine(self.url)
         self._writer = self._engine.execution_options(darkroom_begin="writing")
         self._durable_writer = self._engine.execution_options(darkroom_begin="durable")
+        # SQLite has one writer at a time and lets those who wait try again now and then, so that one of many may wait
+        # in vain. Here each thread has its turn.
+        self._turn: AbstractContextManager[object] = Lock() if self._engine.dialect.name == "sqlite" else nullcontext()
 
     def open(self) -> None:
         """Create or upgrade the tables. Raises HistoryUnusable."""
@@ -63,7 +67,7 @@ class Database:
         `durable` is for what a person has been promised: it is on the disk when the block ends, come a power cut.
         """
         engine = self._durable_writer if durable else self._writer
-        with Session(engine, expire_on_commit=False) as session, session.begin():
+        with self._turn, Session(engine, expire_on_commit=False) as session, session.begin():
             yield session
 
     def close(self) -> None:

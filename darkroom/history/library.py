@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from darkroom.errors import InvalidRequest, NotFound, Problem, shown
 from darkroom.files import temporaries, write_whole
+from darkroom.history.checkpoints import Checkpoints
 from darkroom.history.database import Database
 from darkroom.history.entries import Neighbours, Picture, Trash, picture_of
 from darkroom.history.metadata.write import png_text
@@ -37,11 +38,12 @@ Order = Literal["newest", "oldest"]
 
 
 class Library:
-    """Safe to use from several threads."""
+    """Safe to use from several threads. `checkpoints` are those of pictures in the making, in the same folder."""
 
     def __init__(self, database: Database, folder: Path) -> None:
         self._database = database
         self._folder = folder
+        self.checkpoints = Checkpoints(folder)
 
     def add(
         self,
@@ -77,7 +79,7 @@ class Library:
                 return picture_of(job_row.picture)
             job_row.become("done")
             job_row.finished_at = now
-            job_row.error_code = job_row.error_detail = None
+            job_row.error_code = job_row.error_detail = job_row.checkpoint = None
             row = PictureRow(
                 job_id=job,
                 created_at=now,

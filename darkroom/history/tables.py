@@ -1,4 +1,4 @@
-"""The tables: jobs and the pictures they became. Both stand here so that "picture saved, job done" is one transaction.
+"""The tables: jobs, their queue, and the pictures they became. Together: "picture saved, job done" is one transaction.
 
 A change here needs a migration in `migrations/versions`; a test compares the two. Must not know: files, or who asks.
 """
@@ -11,15 +11,19 @@ from sqlalchemy import JSON, BigInteger, DateTime, Dialect, ForeignKey, Index, M
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 from sqlalchemy.types import TypeDecorator
 
-State = Literal["waiting", "running", "done", "failed", "cancelled"]
+State = Literal["waiting", "running", "paused", "done", "failed", "cancelled"]
 
 NEXT_STATES: Mapping[State, frozenset[State]] = {
     "waiting": frozenset({"running", "cancelled"}),
-    "running": frozenset({"waiting", "done", "failed", "cancelled"}),
+    "running": frozenset({"waiting", "paused", "done", "failed", "cancelled"}),
+    "paused": frozenset({"waiting", "cancelled"}),
     "done": frozenset(),
-    "failed": frozenset(),
-    "cancelled": frozenset(),
+    "failed": frozenset({"waiting"}),
+    "cancelled": frozenset({"waiting"}),
 }
+"""From failed and cancelled only by a person's wish to try it again."""
+
+NEXT_CHANGE = text("(SELECT coalesce(max(changed), 0) + 1 FROM jobs)")
 
 LARGEST_ID = 2**63 - 1
 """What an INTEGER column holds; a larger number is nobody's id."""
@@ -64,7 +68,11 @@ class Base(DeclarativeBase):
 
 
 class JobRow(Base):
-    """One accepted request. `error_code` says why the job failed, or why it is being tried again."""
+    """One accepted request. `error_code` says why the job failed, or why it is being tried again.
+
+    `changed` grows with each change of any row: by it, programs ask for what happened since. The `idempotency_key` of
+    an order stands in its first job, with a digest of what was ordered.
+    """
 
     __tablename__ = "jobs"
     __table_args__ = {"sqlite_autoincrement": True}  # noqa: RUF012 (an id is never given twice)
@@ -79,6 +87,16 @@ class JobRow(Base):
     error_code: Mapped[str | None]
     error_detail: Mapped[str | None]
     group_id: Mapped[str | None] = mapped_column(index=True)
+    client: Mapped[str] = mapped_column(server_default=text("''"), default="")
+    position: Mapped[int] = mapped_column(BigInteger, server_default=text("0"), default=0)
+    rung: Mapped[int] = mapped_column(server_default=text("0"), default=0)
+    faults: Mapped[list[dict[str, Any]]] = mapped_column(JSON, server_default=text("'[]'"), default=list)
+    checkpoint: Mapped[str | None]
+    idempotency_key: Mapped[str | None]
+    order_digest: Mapped[str | None]
+    changed: Mapped[int] = mapped_column(
+        BigInteger, index=True, server_default=text("0"), default=NEXT_CHANGE, onupdate=NEXT_CHANGE
+    )
 
     picture: Mapped["PictureRow | None"] = relationship(back_populates="job", lazy="joined")
 
@@ -87,6 +105,34 @@ class JobRow(Base):
         if state not in NEXT_STATES[self.state]:
             raise IllegalTransition(self.id, self.state, state)
         self.state = state
+
+
+Index("uq_jobs_idempotency_key", JobRow.client, JobRow.idempotency_key, unique=True)
+
+
+class QueueRow(Base):
+    """The one row that says whether jobs are begun. `why_code` says why not, None where a person wished it so.
+
+    `stop_after` is the job after which the queue pauses. Failures before `resumed_at` no longer count against it.
+    """
+
+    __tablename__ = "queue_state"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    paused: Mapped[bool] = mapped_column(server_default=false(), default=False)
+    why_code: Mapped[str | None]
+    why_detail: Mapped[str | None]
+    stop_after: Mapped[int | None]
+    resumed_at: Mapped[datetime | None]
+
+
+class TurnRow(Base):
+    """When a client last had its turn: the smaller `taken`, the longer ago."""
+
+    __tablename__ = "turns"
+
+    client: Mapped[str] = mapped_column(primary_key=True)
+    taken: Mapped[int] = mapped_column(BigInteger)
 
 
 class PictureRow(Base):

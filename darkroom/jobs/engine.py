@@ -21,5 +21,8 @@ class Engine(Protocol):
     def close(self) -> None:
         """End the process, politely for a moment, then by force. Safe to call twice."""
 
+    def kill(self) -> None:
+        """End the process at once. Safe to call twice, and before or after `close`."""
+
 
 EngineFactory = Callable[[], Engine]

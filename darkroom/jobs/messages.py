@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Literal
 
 from darkroom.catalog import ModelEntry
-from darkroom.planner import Wishes
 from darkroom.request import GenerationRequest
+from darkroom.wishes import Wishes
 
 Stage = Literal["encoding", "denoising", "decoding"]
-FailureKind = Literal["out_of_memory", "does_not_fit", "model_unusable", "lora_unusable", "engine_fault"]
+FailureKind = Literal[
+    "out_of_memory", "out_of_ram", "card_fault", "does_not_fit", "model_unusable", "lora_unusable", "engine_fault"
+]
 
 
 # --- from the server to the engine
@@ -21,16 +23,36 @@ FailureKind = Literal["out_of_memory", "does_not_fit", "model_unusable", "lora_u
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """Make this picture. Answered by Done, Stopped or Failed with the same `job`."""
+    """Make this picture. Answered by Done, Stopped or Failed with the same `job`.
+
+    `rung` is how many times it is to be cheaper than the settings say (`darkroom.rungs`). `checkpoint` is the content
+    of the last Checkpoint that came of this job; one that does not fit the request and the model is passed over.
+    """
 
     job: int
     request: GenerationRequest
     model: ModelEntry
+    rung: int = 0
+    checkpoint: bytes | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Stop:
-    """End this job at the next step. Ignored when the job is not running."""
+    """End this job as soon as it can be. Ignored when the job is not running."""
+
+    job: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pause:
+    """Like Stop, but if any step is done, a Checkpoint of the last one comes first."""
+
+    job: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finish:
+    """Make a picture of this job with the steps that are done, the one in work included. Answered by Done."""
 
     job: int
 
@@ -45,7 +67,7 @@ class Quit:
     """End the process."""
 
 
-Command = Run | Stop | Unload | Quit
+Command = Run | Stop | Pause | Finish | Unload | Quit
 
 
 # --- from the engine to the server
@@ -88,6 +110,23 @@ class Step:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Planned:
+    """The picture is planned: how long a step should take."""
+
+    job: int
+    seconds_per_step: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """All that is needed to go on after step `number`. `content` is for the engine only."""
+
+    job: int
+    number: int
+    content: bytes
+
+
+@dataclass(frozen=True, kw_only=True)
 class Done:
     """`pixels` are width × height × 3 bytes, RGB, row by row. `facts` is what it took: JSON values by name."""
 
@@ -119,13 +158,18 @@ class Failed:
 
 @dataclass(frozen=True, kw_only=True)
 class Memory:
-    """What the process holds, in bytes. `card` is 0 without a card."""
+    """What the process holds, in bytes, told once a second; and of the whole card, what is free and what there is.
+
+    The last three are 0 without a card.
+    """
 
     resident: int
     card: int
+    card_free: int = 0
+    card_total: int = 0
 
 
-Event = Ready | Loading | Entered | Step | Done | Stopped | Failed | Memory
+Event = Ready | Loading | Entered | Planned | Step | Checkpoint | Done | Stopped | Failed | Memory
 
 
 # --- given once, when the process starts
@@ -137,6 +181,7 @@ class EngineOptions:
 
     `convert`: wide checkpoints are written once as float8, beside themselves or else in `cache`.
     `compile`: whether the transformer runs as compiled code, which is kept in `cache`.
+    `checkpoint_seconds` lie between two Checkpoints of a picture, at least.
     """
 
     models: Path
@@ -148,3 +193,4 @@ class EngineOptions:
     convert: bool = False
     cache: Path | None = None
     compile: Literal["auto", "on", "off"] = "off"
+    checkpoint_seconds: float = 5.0

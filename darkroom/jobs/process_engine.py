@@ -13,7 +13,7 @@ from darkroom.config import Settings
 from darkroom.errors import EngineLost
 from darkroom.footprint import GB
 from darkroom.jobs.messages import Command, EngineOptions, Event, Quit
-from darkroom.planner import Wishes
+from darkroom.wishes import Wishes
 
 SECONDS_TO_QUIT = 2.0
 
@@ -32,6 +32,7 @@ def options_of(settings: Settings) -> EngineOptions:
         convert=settings.conversion.enabled,
         cache=settings.folders.cache,
         compile=settings.engine.compile,
+        checkpoint_seconds=settings.engine.checkpoint_seconds,
     )
 
 
@@ -83,6 +84,9 @@ class ProcessEngine:
             with contextlib.suppress(OSError):  # it is on its way out already
                 self._connection.send(Quit())
             self._process.join(SECONDS_TO_QUIT)
+        self.kill()
+
+    def kill(self) -> None:
         if self._process.is_alive():
             self._process.kill()
         self._process.join()

@@ -11,7 +11,17 @@ from typing import Literal
 from darkroom.jobs.messages import Entered, Event, Loading, Ready, Step
 
 Activity = Literal[
-    "waiting", "starting", "loading", "encoding", "denoising", "decoding", "saving", "done", "failed", "cancelled"
+    "waiting",
+    "starting",
+    "loading",
+    "encoding",
+    "denoising",
+    "decoding",
+    "saving",
+    "paused",
+    "done",
+    "failed",
+    "cancelled",
 ]
 
 JOBS_REMEMBERED = 4

@@ -3,189 +3,303 @@
 Must not know: engines, threads, or files.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sqlalchemy import case, func, select
+from sqlalchemy import select
+from sqlalchemy.orm import Session
 
-from darkroom.errors import NotFound
-from darkroom.history.database import Database
-from darkroom.history.tables import LARGEST_ID, JobRow, State
+from darkroom.errors import InvalidRequest, NotFound, NotPossibleNow, Problem, shown
+from darkroom.history.tables import LARGEST_ID, IllegalTransition, JobRow, QueueRow
+from darkroom.jobs.job import Fault, Job, State, job_of
+from darkroom.jobs.ledger import Change, Failure, JobLedger, QueueState
+from darkroom.jobs.line import give_turn_back, next_in_line, place_before, place_first, place_last, take_turn
 from darkroom.request import GenerationRequest
 
-__all__ = ["Job", "JobQueue", "State"]
+__all__ = ["Change", "Failure", "Fault", "Job", "JobQueue", "QueueState", "State"]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Job:
-    """One accepted request and how far it came. Times are in UTC. Jobs submitted together have the same `group`.
-
-    `error_code` says why it failed or, while it is waiting or running, why an earlier attempt did.
-    """
-
-    id: int
-    request: GenerationRequest
-    state: State
-    created_at: datetime
-    started_at: datetime | None
-    finished_at: datetime | None
-    attempts: int
-    error_code: str | None
-    error_detail: str | None
-    picture: int | None
-    group: str | None
-
-
-class JobQueue:
+class JobQueue(JobLedger):
     """Safe to use from several threads and processes.
 
-    Done is the library's word (`Library.add`). A change that a job's state does not allow raises IllegalTransition.
+    Done is the library's word (`Library.add`). A change by the supervisor that a job's state does not allow raises
+    IllegalTransition; one by a person raises NotPossibleNow. Every method with an id raises NotFound.
     """
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    # --- asking
 
-    def submit(self, request: GenerationRequest) -> Job:
+    def submit(self, request: GenerationRequest, *, client: str = "") -> Job:
         """When this returns, the job cannot be lost."""
-        return self._submit([request], None)[0]
+        return self._submit([request], None, client)[0]
 
-    def submit_many(self, requests: Sequence[GenerationRequest], group: str) -> tuple[Job, ...]:
-        """Several pictures asked for at once, in their order: all of them are jobs, or none is."""
-        return self._submit(requests, group)
+    def submit_many(
+        self,
+        requests: Sequence[GenerationRequest],
+        group: str | None,
+        *,
+        client: str = "",
+        key: str | None = None,
+        digest: str | None = None,
+    ) -> tuple[Job, ...]:
+        """Several pictures asked for at once, in their order: all of them are jobs, or none is.
 
-    def of_group(self, group: str) -> tuple[Job, ...]:
-        """The jobs that were submitted together, in their order."""
-        with self._database.reading() as session:
-            query = select(JobRow).where(JobRow.group_id == group).order_by(JobRow.id)
-            return tuple(_job(row) for row in session.scalars(query))
+        With a `key` that this client used before, the jobs of that time; `digest` says whether the same was ordered.
+        Raises InvalidRequest when it was not.
+        """
+        return self._submit(requests, group, client, key, digest)
 
-    def get(self, id: int) -> Job:
-        """Raises NotFound."""
-        with self._database.reading() as session:
-            row = session.get(JobRow, id) if abs(id) <= LARGEST_ID else None
-            if row is None:
-                raise NotFound("job", id)
-            return _job(row)
+    # --- running, for the supervisor
 
-    def latest(self) -> Job | None:
-        """The job that was submitted last."""
-        with self._database.reading() as session:
-            row = session.scalar(select(JobRow).order_by(JobRow.id.desc()).limit(1))
-            return None if row is None else _job(row)
-
-    def unfinished(self) -> tuple[Job, ...]:
-        """The running job, then those that wait, in order."""
-        running_first = case((JobRow.state == "running", 0), else_=1)
-        query = select(JobRow).where(JobRow.state.in_(("running", "waiting"))).order_by(running_first, JobRow.id)
-        with self._database.reading() as session:
-            return tuple(_job(row) for row in session.scalars(query))
-
-    def ahead(self, id: int) -> int:
-        """How many jobs come before this one, the running one included. 0 unless it waits."""
-        with self._database.reading() as session:
-            count = select(func.count()).select_from(JobRow)
-            if session.scalar(select(JobRow.state).where(JobRow.id == id)) != "waiting":
-                return 0
-            running = session.scalar(count.where(JobRow.state == "running")) or 0
-            waiting = session.scalar(count.where(JobRow.state == "waiting", JobRow.id < id)) or 0
-            return running + waiting
-
-    def claim(self) -> Job | None:
-        """The oldest waiting job, now running; None when none waits."""
-        oldest = select(JobRow).where(JobRow.state == "waiting").order_by(JobRow.id).limit(1)
+    def claim(self, among: Collection[int] | None = None) -> Job | None:
+        """The next waiting job (of these), now running; None when none waits, or none may begin."""
         with self._database.writing() as session:
-            row = session.scalar(oldest.with_for_update(of=JobRow, skip_locked=True))
+            state = session.get(QueueRow, 1)
+            if state is not None and state.paused:
+                return None
+            if state is not None and state.stop_after is not None:
+                last = session.get(JobRow, state.stop_after)
+                if last is None or last.state not in ("waiting", "running"):
+                    state.paused, state.why_code, state.stop_after = True, None, None
+                    return None
+            row = session.scalar(next_in_line(among).with_for_update(of=JobRow, skip_locked=True))
             if row is None:
                 return None
             row.become("running")
             row.attempts += 1
             row.started_at = _now()
-            return _job(row)
+            take_turn(session, row.client)
+            return job_of(row)
 
-    def requeue(self, id: int, code: str | None = None, detail: str | None = None) -> None:
-        """Back to waiting, where it is first again. With a code: because the attempt failed, and this is why."""
-        with self._changing(id) as row:
-            row.become("waiting")
-            row.started_at = None
-            if code is not None:
-                row.error_code, row.error_detail = code, detail
+    def put_back(
+        self,
+        id: int,
+        *,
+        rung: int | None = None,
+        fault: Fault | None = None,
+        checkpoint: str | None = None,
+    ) -> None:
+        """A running job waits again, where it is the next. With a fault: because the attempt failed, and this is why.
 
-    def fail(self, id: int, code: str, detail: str) -> None:
-        with self._changing(id) as row:
+        No rung: it stays on its own.
+        """
+        with self._changing(id) as (session, row):
+            _must_be(row, "running", wanted="waiting")
+            _wait_again(session, row)
+            row.rung = row.rung if rung is None else rung
+            row.checkpoint = checkpoint
+            if fault is not None:
+                row.faults = [*row.faults, fault.as_json()]
+                row.error_code, row.error_detail = fault.kind, fault.detail
+
+    def fail(self, id: int, code: str, detail: str, fault: Fault | None = None) -> None:
+        with self._changing(id) as (_, row):
             row.become("failed")
             row.finished_at = _now()
             row.error_code, row.error_detail = code, detail
+            row.checkpoint = None
+            if fault is not None:
+                row.faults = [*row.faults, fault.as_json()]
 
-    def cancel(self, id: int) -> None:
-        with self._changing(id) as row:
-            _cancel(row)
+    def pause_job(self, id: int, checkpoint: str | None) -> None:
+        """A running job rests until a person wants it to go on."""
+        with self._changing(id) as (_, row):
+            row.become("paused")
+            row.checkpoint = checkpoint
 
-    def cancel_waiting(self, id: int) -> bool:
-        """Cancel it if it waits; whether it did. So a job claimed in the same moment is not cancelled unseen."""
-        with self._changing(id) as row:
-            if row.state != "waiting":
-                return False
-            _cancel(row)
-            return True
+    def keep_checkpoint(self, id: int, checkpoint: str | None) -> None:
+        """From here a running job can go on, whatever happens."""
+        with self._changing(id) as (_, row):
+            _must_be(row, "running", wanted="running")
+            row.checkpoint = checkpoint
 
     def recover(self) -> None:
-        """At start, before any engine runs: what was running when the server ended waits again.
+        """At start, before any engine runs: what was running when the server ended waits again, with its checkpoint.
 
         A job that has its picture is done, whatever else its row says.
         """
         with self._database.writing(durable=True) as session:
-            for row in session.scalars(select(JobRow).where(JobRow.state == "running")):
+            for row in session.scalars(select(JobRow).where(JobRow.state == "running").order_by(JobRow.id.desc())):
                 if row.picture is None:
-                    row.become("waiting")
-                    row.started_at = None
+                    _wait_again(session, row)
                 else:
                     row.become("done")
                     row.finished_at = row.picture.created_at
-                    row.error_code = row.error_detail = None
+                    row.error_code = row.error_detail = row.checkpoint = None
 
-    def _submit(self, requests: Sequence[GenerationRequest], group: str | None) -> tuple[Job, ...]:
+    # --- one job, for a person or the supervisor
+
+    def cancel(self, id: int) -> None:
+        with self._changing(id) as (_, row):
+            _cancel(row)
+
+    def cancel_waiting(self, id: int) -> bool:
+        """Cancel it if no engine works on it; whether it did. So one claimed in this moment is not cancelled unseen."""
+        with self._changing(id) as (_, row):
+            if row.state not in ("waiting", "paused"):
+                return False
+            _cancel(row)
+            return True
+
+    def cancel_group(self, group: str) -> tuple[int, ...]:
+        """Those of the jobs submitted together that wait; which ones. A running one is the supervisor's to stop."""
+        return self._cancel_all(group)
+
+    def cancel_all_waiting(self) -> tuple[int, ...]:
+        return self._cancel_all(None)
+
+    def retry(self, id: int) -> None:
+        """A failed or cancelled job waits again, at the end of its client's line, and begins anew on the first rung.
+
+        It is the same job: it keeps its number, its seed and the count of its attempts, and still ends once.
+        """
+        with self._changing(id) as (session, row):
+            if row.state not in ("failed", "cancelled"):
+                raise NotPossibleNow(id, row.state)
+            place_last(session, [row], row.client)
+            row.become("waiting")
+            row.started_at = row.finished_at = row.error_code = row.error_detail = row.checkpoint = None
+            row.rung, row.faults = 0, []
+
+    def resume_job(self, id: int) -> None:
+        """A paused job is the next."""
+        with self._changing(id) as (session, row):
+            if row.state != "paused":
+                raise NotPossibleNow(id, row.state)
+            _wait_again(session, row)
+
+    # --- the line, for a person
+
+    def move_to_front(self, ids: Sequence[int]) -> None:
+        """Each to the front of its client's line, the first of them first. What does not wait is passed over."""
+        wanted = [id for id in ids if abs(id) <= LARGEST_ID]
+        with self._database.writing(durable=True) as session:
+            for id in reversed(wanted):
+                row = session.get(JobRow, id)
+                if row is not None and row.state == "waiting":
+                    place_first(session, row)
+                    session.flush()
+
+    def move(self, id: int, before: int | None) -> None:
+        """Before that job, or to the end. Of another client's job it is a wish: clients take turns all the same."""
+        with self._changing(id) as (session, row):
+            if row.state != "waiting":
+                raise NotPossibleNow(id, row.state)
+            if before is None:
+                place_last(session, [row], row.client)
+            elif before != id:
+                place_before(session, row, before)
+
+    # --- the whole queue
+
+    def pause_queue(self, code: str | None = None, detail: str | None = None) -> None:
+        """No job begins until the queue is resumed. The running one goes on. Without a code: a person wished it."""
+        with self._changing_queue() as row:
+            row.paused, row.why_code, row.why_detail, row.stop_after = True, code, detail, None
+
+    def resume_queue(self) -> None:
+        with self._changing_queue() as row:
+            row.paused, row.why_code, row.why_detail, row.stop_after = False, None, None, None
+            row.resumed_at = _now()
+
+    def stop_after(self, id: int | None) -> None:
+        """The queue pauses when this job has ended, however it ends. None takes the wish back."""
+        if id is not None and self.get(id).state not in ("waiting", "running"):
+            raise NotPossibleNow(id, self.get(id).state)
+        with self._changing_queue() as row:
+            row.stop_after = id
+
+    # --- inside
+
+    def _submit(
+        self,
+        requests: Sequence[GenerationRequest],
+        group: str | None,
+        client: str,
+        key: str | None = None,
+        digest: str | None = None,
+    ) -> tuple[Job, ...]:
         now = _now()
         rows = [
-            JobRow(state="waiting", request=request.model_dump(mode="json"), created_at=now, group_id=group)
-            for request in requests
+            JobRow(
+                state="waiting",
+                request=request.model_dump(mode="json"),
+                created_at=now,
+                group_id=group,
+                client=client,
+                idempotency_key=key if place == 0 else None,
+                order_digest=digest if place == 0 and key is not None else None,
+            )
+            for place, request in enumerate(requests)
         ]
         with self._database.writing(durable=True) as session:
+            if key is not None and (known := _ordered_before(session, client, key)) is not None:
+                if known.order_digest != digest:
+                    raise InvalidRequest(
+                        Problem(field="Idempotency-Key", value=shown(key), allowed="a key of its own for each order")
+                    )
+                return _order_of(session, known)
+            place_last(session, rows, client)
             session.add_all(rows)
             session.flush()
-            return tuple(_job(row) for row in rows)
+            return tuple(job_of(row) for row in rows)
+
+    def _cancel_all(self, group: str | None) -> tuple[int, ...]:
+        query = select(JobRow).where(JobRow.state.in_(("waiting", "paused"))).order_by(JobRow.id)
+        query = query if group is None else query.where(JobRow.group_id == group)
+        with self._database.writing(durable=True) as session:
+            rows = session.scalars(query.with_for_update(of=JobRow)).all()
+            for row in rows:
+                _cancel(row)
+            return tuple(row.id for row in rows)
 
     @contextmanager
-    def _changing(self, id: int) -> Iterator[JobRow]:
+    def _changing(self, id: int) -> Iterator[tuple[Session, JobRow]]:
         with self._database.writing(durable=True) as session:
             row = session.get(JobRow, id, with_for_update={"of": JobRow}) if abs(id) <= LARGEST_ID else None
             if row is None:
                 raise NotFound("job", id)
+            yield session, row
+
+    @contextmanager
+    def _changing_queue(self) -> Iterator[QueueRow]:
+        with self._database.writing(durable=True) as session:
+            row = session.get(QueueRow, 1)
+            if row is None:
+                row = QueueRow(id=1, paused=False)
+                session.add(row)
             yield row
+
+
+def _ordered_before(session: Session, client: str, key: str) -> JobRow | None:
+    return session.scalar(select(JobRow).where(JobRow.client == client, JobRow.idempotency_key == key))
+
+
+def _order_of(session: Session, first: JobRow) -> tuple[Job, ...]:
+    if first.group_id is None:
+        return (job_of(first),)
+    query = select(JobRow).where(JobRow.group_id == first.group_id).order_by(JobRow.id)
+    return tuple(job_of(row) for row in session.scalars(query))
+
+
+def _must_be(row: JobRow, state: State, *, wanted: State) -> None:
+    if row.state != state:
+        raise IllegalTransition(row.id, row.state, wanted)
+
+
+def _wait_again(session: Session, row: JobRow) -> None:
+    """Where it is the next."""
+    place_first(session, row)
+    row.become("waiting")
+    row.started_at = None
+    give_turn_back(session, row.client)
 
 
 def _cancel(row: JobRow) -> None:
     row.become("cancelled")
     row.finished_at = _now()
-    row.error_code = row.error_detail = None
+    row.error_code = row.error_detail = row.checkpoint = None
 
 
 def _now() -> datetime:
     return datetime.now(UTC)
-
-
-def _job(row: JobRow) -> Job:
-    return Job(
-        id=row.id,
-        request=GenerationRequest.model_validate(row.request),
-        state=row.state,
-        created_at=row.created_at,
-        started_at=row.started_at,
-        finished_at=row.finished_at,
-        attempts=row.attempts,
-        error_code=row.error_code,
-        error_detail=row.error_detail,
-        picture=None if row.picture is None else row.picture.id,
-        group=row.group_id,
-    )

@@ -1,46 +1,35 @@
-"""The supervisor: one thread that hands the oldest waiting job to an engine and sees it to its end.
+"""The supervisor: one thread that hands the next waiting job to an engine and sees it to its end.
 
-Whatever the engine does, each job ends as a picture, cancelled, or failed with a reason; or it waits again.
+Whatever the engine does, each job ends as a picture, cancelled, or failed with a reason; or it waits, or rests.
 Must not know: how an engine makes pictures, or who asks how far they are.
 """
 
 import logging
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
-from darkroom.catalog import find_model
-from darkroom.errors import EngineLost, NotFound
+from darkroom.catalog import ModelEntry, find_model
+from darkroom.errors import EngineLost, NotFound, NotPossibleNow
 from darkroom.history.library import Library
+from darkroom.jobs.attempt import Attempt, EngineHangs, Listeners, Patience, StopIgnored
 from darkroom.jobs.engine import Engine, EngineFactory
-from darkroom.jobs.messages import Done, Failed, Ready, Run, Stop, Stopped
+from darkroom.jobs.healing import FATAL_FOR_ENGINE, Ended, is_one_bad_setting, rung_after
+from darkroom.jobs.job import Fault, Job
+from darkroom.jobs.messages import Checkpoint, Done, Failed, Run, Stopped
+from darkroom.jobs.postmortem import Cause, Samples, cause_of_failure, cause_of_hang, cause_of_loss
 from darkroom.jobs.progress import Activity, Progress, ProgressBoard
-from darkroom.jobs.queue import Job, JobQueue
+from darkroom.jobs.queue import JobQueue
+from darkroom.jobs.wishes import JobWishes, Wish
 
-__all__ = ["Activity", "JobStatus", "Supervisor"]
+__all__ = ["Activity", "JobStatus", "Patience", "Supervisor"]
 
 log = logging.getLogger(__name__)
 
-LISTEN_SECONDS = 0.1
-"""How long the thread listens to the engine before it looks whether a person wants something."""
-
 IDLE_LOOK_SECONDS = 1.0
 """How often an idle engine is looked after."""
-
-Ending = Done | Stopped | Failed
-
-
-@dataclass(frozen=True, kw_only=True)
-class Patience:
-    """In seconds, how long the supervisor waits for things that may never come.
-
-    `stop`: for an engine to stop a job, before it is ended instead (loading cannot be interrupted). `close`: the same
-    when the whole server is to end. `after_fault`: before it goes on after a fault of our own.
-    """
-
-    stop: float = 20.0
-    close: float = 5.0
-    after_fault: float = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,10 +53,6 @@ class JobStatus:
     ahead: int
 
 
-class StopIgnored(Exception):
-    """The engine was asked to stop and did not."""
-
-
 class Supervisor:
     """`idle_seconds` without work end the engine, and all its memory comes back; 0 means never."""
 
@@ -77,20 +62,25 @@ class Supervisor:
         library: Library,
         engine_factory: EngineFactory,
         idle_seconds: float,
-        patience: Patience = Patience(),
+        patience: Patience = Patience(),  # noqa: B008 (frozen)
+        find_model: Callable[[str], ModelEntry] = find_model,
     ) -> None:
         self._queue = queue
         self._library = library
+        self._checkpoints = library.checkpoints
         self._engine_factory = engine_factory
         self._idle_seconds = idle_seconds
         self._patience = patience
+        self._find_model = find_model
         self._board = ProgressBoard()
+        self._samples = Samples()
+        self._wishes = JobWishes()
         self._engine: Engine | None = None
         self._device: str | None = None
         self._idle_since = 0.0
-        self._job_to_stop: int | None = None
         self._unsettled = False
         self._closing = threading.Event()
+        self._releasing = threading.Event()
         self._woken = threading.Event()
         self._thread = threading.Thread(target=self._work, name="supervisor", daemon=True)
 
@@ -99,6 +89,7 @@ class Supervisor:
     def start(self) -> None:
         """Takes up what an earlier server left behind, then works in its own thread."""
         self._queue.recover()
+        self._checkpoints.sweep(self._queue.unfinished_ids())
         self._thread.start()
 
     def close(self) -> None:
@@ -109,13 +100,29 @@ class Supervisor:
             self._thread.join()
 
     def wake(self) -> None:
-        """A job was submitted."""
+        """A job was submitted, or the queue may go on."""
+        self._woken.set()
+
+    def release(self) -> None:
+        """End the engine once it has no job in work, and give all its memory back. The next job starts another."""
+        self._releasing.set()
         self._woken.set()
 
     def stop(self, job_id: int) -> None:
         """A person no longer wants this job. Too late is no error. Raises NotFound."""
-        if not self._queue.cancel_waiting(job_id) and self._queue.get(job_id).state == "running":
-            self._job_to_stop = job_id
+        # Asked twice: it may be put back in the moment between.
+        if self._queue.cancel_waiting(job_id) or (self._ask(job_id, "stop") and self._queue.cancel_waiting(job_id)):
+            self._checkpoints.remove(job_id)
+
+    def pause(self, job_id: int) -> None:
+        """The running job is to rest, and can go on later from where it is. Raises NotFound, NotPossibleNow."""
+        if not self._ask(job_id, "pause"):
+            raise NotPossibleNow(job_id, self._queue.get(job_id).state)
+
+    def finish(self, job_id: int) -> None:
+        """The running job is to be a picture with the steps that are done. Raises NotFound, NotPossibleNow."""
+        if not self._ask(job_id, "finish"):
+            raise NotPossibleNow(job_id, self._queue.get(job_id).state)
 
     def status(self, job_id: int) -> JobStatus:
         """Raises NotFound."""
@@ -145,6 +152,14 @@ class Supervisor:
         """ "cpu" or the card's name; None while no engine is ready."""
         return self._device
 
+    def _ask(self, job_id: int, wish: Wish) -> bool:
+        """Whether the job is running, so that the wish can be met. Raises NotFound."""
+        job = self._queue.get(job_id)
+        if job.state != "running":
+            return False
+        self._wishes.ask(job.id, job.attempts, wish)
+        return True
+
     # --- for the supervisor's own thread
 
     def _work(self) -> None:
@@ -154,6 +169,9 @@ class Supervisor:
                 if self._unsettled:
                     self._queue.recover()
                     self._unsettled = False
+                if self._releasing.is_set():
+                    self._releasing.clear()
+                    self._end_engine()
                 job = self._queue.claim()
                 if job is None:
                     self._rest()
@@ -165,58 +183,73 @@ class Supervisor:
         self._end_engine()
 
     def _see_through(self, job: Job) -> None:
+        attempt = Attempt(
+            job,
+            self._board,
+            self._samples,
+            self._patience,
+            Listeners(
+                wish=lambda: self._wish_of(job), ready=self._note_device, checkpoint=lambda each: self._keep(job, each)
+            ),
+            closing=self._closing.is_set,
+        )
         try:
-            ending = self._attempt(job)
+            ending = self._try(job, attempt)
         except EngineLost as error:
-            self._end_engine()
-            self._after_loss(job, error)
+            self._end_engine(at_once=True)
+            self._heal(job, attempt, cause_of_loss(error.cause, self._samples, attempt.progress, time.monotonic()))
+        except EngineHangs as error:
+            self._end_engine(at_once=True)
+            self._heal(job, attempt, cause_of_hang(error.seconds, self._samples, attempt.progress, time.monotonic()))
         except StopIgnored:
-            self._end_engine()
+            self._end_engine(at_once=True)
             self._after_stop(job)
         else:
-            self._after_ending(job, ending)
+            self._after_ending(job, attempt, ending)
+        self._wishes.forget(job.id, job.attempts)
 
-    def _attempt(self, job: Job) -> Ending:
-        """Raises EngineLost and StopIgnored."""
+    def _try(self, job: Job, attempt: Attempt) -> Done | Stopped | Failed:
+        """Raises EngineLost, EngineHangs and StopIgnored."""
         try:
-            model = find_model(job.request.model)
+            model = self._find_model(job.request.model)
         except NotFound as error:
             return Failed(job=job.id, kind="model_unusable", detail=str(error))
         self._notice_dead_engine()
         self._board.begin(job.id, "loading" if self._device else "starting")
-        if self._closing.is_set() or self._is_to_stop(job):
+        if self._closing.is_set() or self._wish_of(job) in ("stop", "pause"):
             return Stopped(job=job.id)
         if self._engine is None:
             self._engine = self._engine_factory()
-        self._engine.send(Run(job=job.id, request=job.request, model=model))
-        return self._follow(self._engine, job)
+        run = Run(job=job.id, request=job.request, model=model, rung=job.rung, checkpoint=self._begun(job))
+        self._engine.send(run)
+        return attempt.follow(self._engine)
 
-    def _follow(self, engine: Engine, job: Job) -> Ending:
-        """Listen until the job ends, and pass on a person's wish to stop. Raises EngineLost and StopIgnored."""
-        asked_at: float | None = None
-        while True:
-            if asked_at is None and (self._closing.is_set() or self._is_to_stop(job)):
-                engine.send(Stop(job=job.id))
-                asked_at = time.monotonic()
-            patience = self._patience.close if self._closing.is_set() else self._patience.stop
-            if asked_at is not None and time.monotonic() - asked_at >= patience:
-                raise StopIgnored
-            event = engine.receive(LISTEN_SECONDS)
-            if isinstance(event, Ready):
-                self._device = event.device
-            if isinstance(event, Ending) and event.job == job.id:
-                return event
-            progress = self._board.get(job.id)
-            if event is not None and progress is not None:
-                self._board.put(job.id, progress.after(event, time.monotonic()))
+    def _begun(self, job: Job) -> bytes | None:
+        try:
+            return self._checkpoints.of(job.id)
+        except OSError as error:
+            log.warning("Job %d: its checkpoint cannot be read, and it begins anew: %s", job.id, error)
+            return None
 
-    def _after_ending(self, job: Job, ending: Ending) -> None:
+    def _keep(self, job: Job, checkpoint: Checkpoint) -> None:
+        """A checkpoint that cannot be written is a loss of time, if anything, and not of the picture."""
+        try:
+            name = self._checkpoints.keep(job.id, checkpoint.content)
+        except OSError as error:
+            log.warning("Job %d: the checkpoint could not be written: %s", job.id, error)
+            return
+        if self._queue.get(job.id).checkpoint != name:
+            self._queue.keep_checkpoint(job.id, name)
+
+    def _after_ending(self, job: Job, attempt: Attempt, ending: Done | Stopped | Failed) -> None:
         match ending:
             case Done():
                 self._save(job, ending)
-            case Failed() if not self._is_to_stop(job):
-                log.warning("Job %d failed, %s: %s", job.id, ending.kind, ending.detail)
-                self._queue.fail(job.id, ending.kind, ending.detail)
+            case Failed():
+                if ending.kind in FATAL_FOR_ENGINE:
+                    self._end_engine()
+                now, progress = time.monotonic(), attempt.progress
+                self._heal(job, attempt, cause_of_failure(ending.kind, ending.detail, self._samples, progress, now))
             case _:
                 self._after_stop(job)
 
@@ -235,29 +268,52 @@ class Supervisor:
             )
         except OSError as error:  # a full disk, a folder that may not be written
             log.error("Job %d: the picture could not be saved: %s", job.id, error)
-            self._queue.fail(job.id, "not_saved", str(error))
+            self._fail(job, Cause(kind="not_saved", detail=str(error)), None)
+        else:
+            self._checkpoints.remove(job.id)
 
     def _after_stop(self, job: Job) -> None:
-        """The attempt was ended on purpose: for good if a person asked, for now if the server is to end."""
-        if self._is_to_stop(job):
+        """The attempt was ended on purpose: for good, or for a while, as a person asked; or the server is to end."""
+        wish = self._wish_of(job)
+        if wish == "stop":
             self._queue.cancel(job.id)
+            self._checkpoints.remove(job.id)
+        elif wish == "pause":
+            self._queue.pause_job(job.id, self._queue.get(job.id).checkpoint)
         elif self._closing.is_set():
-            self._queue.requeue(job.id)
+            self._queue.put_back(job.id, checkpoint=self._queue.get(job.id).checkpoint)
         else:
-            self._queue.fail(job.id, "engine_fault", "the engine stopped the job without being asked")
+            self._fail(job, Cause(kind="engine_fault", detail="the engine stopped the job without being asked"), None)
 
-    def _after_loss(self, job: Job, error: EngineLost) -> None:
-        """Once may be bad luck, and the job is tried again. Twice is the job's own doing, and others wait."""
-        log.warning("Job %d: %s", job.id, error)
-        if self._is_to_stop(job) or self._closing.is_set():
+    def _heal(self, job: Job, attempt: Attempt, cause: Cause) -> None:
+        """Once may be bad luck: the job is tried again, more cheaply. Twice is the job's own doing, and others wait."""
+        stage = attempt.progress.activity
+        log.warning("Job %d, while %s: %s (%s)", job.id, stage, cause.kind, cause.detail)
+        if self._closing.is_set() or self._wish_of(job) in ("stop", "pause"):
             self._after_stop(job)
-        elif job.error_code == EngineLost.code:
-            self._queue.fail(job.id, EngineLost.code, error.cause)
+            return
+        fault = Fault(kind=cause.kind, stage=stage, rung=job.rung, at=datetime.now(UTC), detail=cause.detail)
+        rung = rung_after(job, cause.kind, stage)
+        if rung is None:
+            self._fail(job, cause, fault)
         else:
-            self._queue.requeue(job.id, EngineLost.code, error.cause)
+            log.info("Job %d is tried again on rung %d", job.id, rung)
+            self._queue.put_back(job.id, rung=rung, fault=fault, checkpoint=self._queue.get(job.id).checkpoint)
 
-    def _is_to_stop(self, job: Job) -> bool:
-        return self._job_to_stop == job.id
+    def _fail(self, job: Job, cause: Cause, fault: Fault | None) -> None:
+        self._queue.fail(job.id, cause.kind, cause.detail, fault)
+        self._checkpoints.remove(job.id)
+        failed = [self._queue.get(each.job) for each in self._queue.last_faults()]
+        last = [Ended(job=each.id, code=each.error_code or "", detail=each.error_detail or "") for each in failed]
+        if is_one_bad_setting(last):
+            log.warning("Two jobs in a row failed with %s: the queue pauses", cause.kind)
+            self._queue.pause_queue(cause.kind, cause.detail)
+
+    def _wish_of(self, job: Job) -> Wish | None:
+        return self._wishes.of(job.id, job.attempts)
+
+    def _note_device(self, device: str) -> None:
+        self._device = device
 
     def _rest(self) -> None:
         """Wait for work. An idle engine is looked after meanwhile, and ended when it was idle for long enough."""
@@ -278,10 +334,13 @@ class Supervisor:
             log.warning("Between jobs: %s", error)
             self._end_engine()
 
-    def _end_engine(self) -> None:
+    def _end_engine(self, *, at_once: bool = False) -> None:
         engine, self._engine, self._device = self._engine, None, None
-        if engine is not None:
-            engine.close()
+        if engine is None:
+            return
+        if at_once:
+            engine.kill()
+        engine.close()
 
     def _survive(self, error: Exception, job: Job | None) -> None:
         """Log a fault of our own, give its job an end, and start over with a fresh engine."""
@@ -289,7 +348,7 @@ class Supervisor:
         self._unsettled = True  # a row may say "running" although nothing runs
         try:
             if job is not None and self._queue.get(job.id).state == "running":
-                self._queue.fail(job.id, "engine_fault", f"{type(error).__name__}: {error}")
+                self._fail(job, Cause(kind="engine_fault", detail=f"{type(error).__name__}: {error}"), None)
             self._end_engine()
         except Exception:
             log.exception("A fault while recovering from a fault")

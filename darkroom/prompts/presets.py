@@ -11,8 +11,6 @@ def presets_for(model: ModelEntry, settings: Settings) -> tuple[Preset, ...]:
     """In the catalogue's order: from fast to fine."""
     chosen = settings.presets.get(model.name, {})
     return tuple(
-        Preset(name=preset.name, steps=chosen[preset.name].steps, guidance=chosen[preset.name].guidance)
-        if preset.name in chosen
-        else preset
+        Preset(name=preset.name, **chosen[preset.name].model_dump()) if preset.name in chosen else preset
         for preset in model.presets
     )

@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-Kind = Literal["weight", "schedule", "break", "and", "lora", "embedding", "choice", "wildcard"]
+from darkroom.prompts.lora_tags import TAG
+
+Kind = Literal["weight", "schedule", "break", "and", "hypernet", "embedding", "choice", "wildcard"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
@@ -26,13 +28,18 @@ def find_foreign_syntax(prompt: str) -> tuple[Finding, ...]:
     """In order, none inside or across another: of several that overlap, the one that begins first, then the longest."""
     spans = sorted({*_in_groups(prompt), *_in_words(prompt)}, key=lambda span: (span[0], -span[1]))
     findings: list[Finding] = []
+    done = 0
     for start, end, kind in spans:
-        if not findings or start >= findings[-1].end:
+        if start < done:
+            continue
+        done = end
+        if kind != "lora":
             findings.append(Finding(start=start, end=end, text=prompt[start:end], kind=kind))
     return tuple(findings)
 
 
-Span = tuple[int, int, Kind]
+# LoRAs are understood (see `lora_tags.py`), so that what stands inside of one is nothing else.
+Span = tuple[int, int, Kind | Literal["lora"]]
 
 # --- what stands between brackets
 
@@ -164,7 +171,7 @@ def _in_braces(prompt: str, start: int, end: int, ends: dict[int, int]) -> Span 
 
 # --- what stands alone
 
-LORA = re.compile(r"<\s*(?:lora|lyco|locon|hypernet)\s*:[^<>\n]{1,200}>", re.IGNORECASE)
+HYPERNET = re.compile(r"<\s*hypernet\s*:[^<>\n]{1,200}>", re.IGNORECASE)
 EMBEDDING = re.compile(r"(?<!\w)embedding:[\w][\w.\\/-]*", re.IGNORECASE)
 WILDCARD = re.compile(r"(?<!\w)__[\w*][\w */.-]{0,80}?(?<!_)__(?!\w)")
 CAPITALS: dict[Kind, re.Pattern[str]] = {
@@ -180,7 +187,8 @@ LETTER = re.compile(r"[^\W\d_]")
 
 
 def _in_words(prompt: str) -> Iterator[Span]:
-    yield from ((*match.span(), "lora") for match in LORA.finditer(prompt))
+    yield from ((*match.span(), "lora") for match in TAG.finditer(prompt))
+    yield from ((*match.span(), "hypernet") for match in HYPERNET.finditer(prompt))
     yield from ((*match.span(), "embedding") for match in EMBEDDING.finditer(prompt))
     yield from ((*match.span(), "wildcard") for match in WILDCARD.finditer(prompt))
     quoted = tuple(match.span() for match in QUOTED.finditer(prompt))

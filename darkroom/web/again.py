@@ -21,10 +21,14 @@ def again(request: GenerationRequest, how: How, models: Models) -> GenerationReq
         changes = {"seed": RANDOM_SEED}
     elif how == "finer":
         fine = _fine_preset(request, models)
-        if fine is None or request.steps >= fine.steps:
+        if fine is None or not _is_coarser(request, fine):
             allowed = f"at most {fine.steps - 1}" if fine else "a preset of its model"
             raise InvalidRequest(Problem(field="steps", value=str(request.steps), allowed=allowed))
-        changes = {"steps": fine.steps}
+        # How much of the prompt is read stays: another length would be another picture.
+        changes = {
+            "steps": max(request.steps, fine.steps),
+            "step_cache": min(request.step_cache, fine.step_cache),
+        }
         if _is_of_a_preset(request, models):  # a guidance of the person's own is kept
             changes["guidance"] = fine.guidance
     return request_of({**request.model_dump(), **changes}, models)
@@ -32,7 +36,11 @@ def again(request: GenerationRequest, how: How, models: Models) -> GenerationReq
 
 def can_be_finer(request: GenerationRequest, models: Models) -> bool:
     fine = _fine_preset(request, models)
-    return fine is not None and request.steps < fine.steps
+    return fine is not None and _is_coarser(request, fine)
+
+
+def _is_coarser(request: GenerationRequest, fine: Preset) -> bool:
+    return request.steps < fine.steps or request.step_cache > fine.step_cache
 
 
 def _fine_preset(request: GenerationRequest, models: Models) -> Preset | None:

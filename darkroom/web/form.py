@@ -55,6 +55,8 @@ def starting_values(model: ModelEntry, presets: Iterable[Preset] = ()) -> dict[s
         "height": model.default_height,
         "model": model.name,
         "loras": [],
+        "step_cache": standard.step_cache if standard else 0.0,
+        "prompt_tokens": standard.prompt_tokens if standard else 0,
     }
 
 
@@ -105,9 +107,13 @@ def _range_of(field: str, values: Mapping[str, object], models: Models) -> str:
         case "steps":
             limits = limits_of(field)
             return f"a whole number from {limits.smallest:g} to {limits.largest:g}"
-        case "guidance" | "cfg_scale":
+        case "step_cache" if values.get("cfg_scale") not in (1, None):
+            return ""
+        case "guidance" | "cfg_scale" | "step_cache":
             limits = limits_of(field)
             return f"a number from {limits.smallest:g} to {limits.largest:g}"
+        case _ if field.startswith("loras.") and field.endswith(".weight"):
+            return "a number from −2 to 2"
         case "count":
             return f"a whole number from 1 to {MOST_PICTURES}"
         case _:

@@ -1,22 +1,38 @@
-"""The models a form may choose from, with the presets whoever runs Darkroom has set for them.
+"""The models a form may choose from at this moment, with the presets whoever runs Darkroom has set for them.
 
 Must not know: forms, or where the entries come from.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Iterable, Mapping
 
 from darkroom.catalog import ModelEntry, Preset
 from darkroom.config import Settings
 from darkroom.prompts.presets import presets_for
 
+KEPT_SECONDS = 1.0
 
-@dataclass(frozen=True)
+
 class Models:
-    """At least one; the first is what a form begins with. `presets` are by the model's name."""
+    """At least one; the first is what a form begins with. `supply` is asked again after a while: they come and go."""
 
-    entries: tuple[ModelEntry, ...]
-    presets: Mapping[str, tuple[Preset, ...]]
+    def __init__(self, supply: Callable[[], tuple[ModelEntry, ...]], settings: Settings) -> None:
+        self._supply = supply
+        self._settings = settings
+        self._kept: tuple[float, tuple[ModelEntry, ...]] = (float("-inf"), ())
+
+    @property
+    def entries(self) -> tuple[ModelEntry, ...]:
+        asked_at, entries = self._kept
+        if time.monotonic() - asked_at >= KEPT_SECONDS:
+            entries = self._supply()
+            self._kept = (time.monotonic(), entries)
+        return entries
+
+    @property
+    def presets(self) -> Mapping[str, tuple[Preset, ...]]:
+        """By the model's name."""
+        return {entry.name: presets_for(entry, self._settings) for entry in self.entries}
 
     @property
     def first(self) -> ModelEntry:
@@ -29,7 +45,11 @@ class Models:
     def get(self, name: object) -> ModelEntry | None:
         return next((entry for entry in self.entries if entry.name == name), None)
 
+    def now(self) -> "Models":
+        """As they are at this moment, and stay."""
+        return models_of(self.entries, self._settings)
+
 
 def models_of(entries: Iterable[ModelEntry], settings: Settings) -> Models:
     entries = tuple(entries)
-    return Models(entries, {entry.name: presets_for(entry, settings) for entry in entries})
+    return Models(lambda: entries, settings)

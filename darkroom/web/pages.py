@@ -4,18 +4,22 @@ So every word is right from the first paint, and changing the language is one re
 concern the outside world stand here. Must not know: what is on the page.
 """
 
+import asyncio
 import json
 import os
 import shutil
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 import gradio as gr
 from fastapi import FastAPI
+from fastapi.concurrency import run_in_threadpool
 from starlette.requests import HTTPConnection
 from starlette.types import Receive, Scope, Send
 
+from darkroom.catalog import ModelEntry
 from darkroom.config import Settings
 from darkroom.history.library import Library
 from darkroom.web.events import EventDoor
@@ -30,8 +34,17 @@ from darkroom.web.words.problems import ProblemWords
 MOST_THREADS = 200
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Built:
+    """One language's page, and the models it offers."""
+
+    app: FastAPI
+    door: EventDoor
+    entries: tuple[ModelEntry, ...]
+
+
 class Pages:
-    """An ASGI application."""
+    """An ASGI application. A page is built anew for whoever opens it after models have come or gone."""
 
     def __init__(
         self,
@@ -42,22 +55,39 @@ class Pages:
     ) -> None:
         _close_gradio(settings.folders.history / ".gradio")
         self._preference = settings.language
-        self._apps: dict[Language, FastAPI] = {}
-        self._doors: dict[Language, EventDoor] = {}
-        for language, its_words in words.items():
-            page = build_page(its_words, ProblemWords(words["en"], its_words), library, models)
-            app = _mounted(page, settings.folders.history, its_words)
-            self._apps[language] = app
-            self._doors[language] = EventDoor(app, page, its_words.say("refused.invalid_request"))
+        self._history = settings.folders.history
+        self._words, self._library, self._models = words, library, models
+        self._stack: AsyncExitStack | None = None
+        self._building = asyncio.Lock()
+        self._built = {language: self._build(language) for language in words}
 
     async def enter(self, stack: AsyncExitStack) -> None:
         """Start Gradio's own background work, until the stack is closed."""
-        for app in self._apps.values():
-            await stack.enter_async_context(app.router.lifespan_context(app))
+        self._stack = stack
+        for built in self._built.values():
+            await stack.enter_async_context(built.app.router.lifespan_context(built.app))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         language = language_of(HTTPConnection(scope), self._preference)
-        await self._doors[language](scope, receive, send)
+        if scope["path"] == "/" and self._stack is not None:
+            await self._renew(language, self._stack)
+        await self._built[language].door(scope, receive, send)
+
+    async def _renew(self, language: Language, stack: AsyncExitStack) -> None:
+        async with self._building:
+            if await run_in_threadpool(lambda: self._models.entries) == self._built[language].entries:
+                return
+            built = await run_in_threadpool(self._build, language)
+            # The old one stays for those who have it open: its background work ends with the server.
+            await stack.enter_async_context(built.app.router.lifespan_context(built.app))
+            self._built[language] = built
+
+    def _build(self, language: Language) -> _Built:
+        words, models = self._words[language], self._models.now()
+        page = build_page(words, ProblemWords(self._words["en"], words), self._library, models)
+        app = _mounted(page, self._history, words)
+        door = EventDoor(app, page, words.say("refused.invalid_request"))
+        return _Built(app=app, door=door, entries=models.entries)
 
 
 def _close_gradio(temporary: Path) -> None:

@@ -71,6 +71,10 @@ def request_rows(values: dict[str, Any], words: Words) -> list[tuple[str, str]]:
     if values.get("loras"):
         loras = (f"{use['name']} × {use['weight']:g}" for use in values["loras"])
         rows.append((words.say("fields.loras"), ", ".join(loras)))
+    if values.get("step_cache"):
+        rows.append((words.say("fields.step_cache"), f"{values['step_cache']:g}"))
+    if values.get("prompt_tokens"):
+        rows.append((words.say("fields.prompt_tokens"), str(values["prompt_tokens"])))
     if "model" in values:
         rows.append((words.say("fields.model"), model_title(values["model"])))
     return rows

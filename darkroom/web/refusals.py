@@ -11,7 +11,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 
-from darkroom.errors import DarkroomError, InvalidRequest, NotFound, Problem, shown
+from darkroom.errors import DarkroomError, InvalidRequest, NotFound, NotPossibleNow, Problem, shown
 from darkroom.request import problems_of
 from darkroom.web.routes.asking import ProblemWordsOf, WordsOf
 
@@ -47,9 +47,17 @@ def say_errors(app: FastAPI, words_of: WordsOf, problem_words_of: ProblemWordsOf
         key = f"{error.code}_{error.kind}" if isinstance(error, NotFound) else error.code
         words = words_of(request)
         word = words.say(f"refused.{key}" if f"refused.{key}" in words else "refused.error", **error.details)
-        return JSONResponse(
-            {"error": error.code, "words": word}, status_code=404 if isinstance(error, NotFound) else 422
-        )
+        return JSONResponse({"error": error.code, "words": word}, status_code=_status_of(error))
+
+
+def _status_of(error: DarkroomError) -> int:
+    match error:
+        case NotFound():
+            return 404
+        case NotPossibleNow():
+            return 409
+        case _:
+            return 422
 
 
 def _without_place(problem: Problem) -> Problem:

@@ -7,17 +7,25 @@ from socket import gethostname
 from fastapi import FastAPI
 
 from darkroom import __version__
-from darkroom.catalog import MODELS, ModelEntry
+from darkroom.catalog import ModelEntry
 from darkroom.config import Settings
+from darkroom.downloads.downloads import Downloads
+from darkroom.downloads.shelf import Shelf
+from darkroom.hardware import look_without_torch
 from darkroom.history.library import Library
 from darkroom.jobs.queue import JobQueue
 from darkroom.jobs.supervisor import Supervisor
+from darkroom.jobs.webhooks import Hooks, Webhooks
+from darkroom.loras.folders import LoraFolders
+from darkroom.loras.keeping import Keeper
 from darkroom.prompts.styles import FILE_NAME as STYLES_FILE
 from darkroom.prompts.styles import StyleBook
 from darkroom.prompts.tokens import TokenCounter
+from darkroom.web.fitting import Fitting
 from darkroom.web.guard import Guard
 from darkroom.web.headers import SecurityHeaders
-from darkroom.web.models import models_of
+from darkroom.web.loras import LoraReader
+from darkroom.web.models import Models, models_of
 from darkroom.web.order import Counter
 from darkroom.web.pages import Pages
 from darkroom.web.refusals import say_errors
@@ -25,7 +33,9 @@ from darkroom.web.routes.asking import problem_words_of, words_of
 from darkroom.web.routes.changes import change_routes
 from darkroom.web.routes.health import health_routes
 from darkroom.web.routes.jobs import job_routes
+from darkroom.web.routes.loras import lora_routes
 from darkroom.web.routes.mark import mark_routes
+from darkroom.web.routes.models import model_routes
 from darkroom.web.routes.orders import order_routes
 from darkroom.web.routes.pictures import picture_routes
 from darkroom.web.routes.prompts import prompt_routes
@@ -33,6 +43,8 @@ from darkroom.web.routes.reading import reading_routes
 from darkroom.web.routes.selection import selection_routes
 from darkroom.web.routes.styles import style_routes
 from darkroom.web.routes.trash import trash_routes
+from darkroom.web.routes.v1 import PREFIX as V1
+from darkroom.web.routes.v1 import create_v1
 from darkroom.web.words import load_words
 
 
@@ -41,10 +53,13 @@ def create_app(
     queue: JobQueue,
     library: Library,
     supervisor: Supervisor,
-    entries: Sequence[ModelEntry] = MODELS,
+    entries: Sequence[ModelEntry] | None = None,
+    shelf: Shelf | None = None,
 ) -> FastAPI:
-    """`entries` are the models the form may choose from, the first of them to begin with."""
-    words, models = load_words(), models_of(entries, settings)
+    """`entries` are the models the form may choose from, the first of them to begin with; None: all that are here."""
+    downloads = Downloads(shelf or Shelf(settings))
+    fitting = Fitting(settings, look_without_torch)
+    words, models = load_words(), _models(entries, downloads.shelf, fitting, settings)
     pages = Pages(settings, words, library, models)
     app = FastAPI(
         title="Darkroom",
@@ -52,15 +67,18 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
-        lifespan=_lifespan_of(pages),
+        lifespan=_lifespan_of(pages, downloads, Webhooks(Hooks(**settings.webhooks.model_dump()), queue)),
     )
     find_words = words_of(words, settings.language)
     find_problem_words = problem_words_of(words, find_words)
     tokens = TokenCounter(settings.folders.models)
-    counter = Counter(queue, supervisor, models)
+    loras = LoraFolders(settings.folders.models)
+    keeper = Keeper(settings.folders.models, lambda: loras.folders_of(models.entries))
+    counter = Counter(queue, supervisor, models, LoraReader(loras, models))
     book = StyleBook(settings.folders.history / STYLES_FILE)
     app.include_router(order_routes(counter, tokens, find_words, find_problem_words))
     app.include_router(prompt_routes(library))
+    app.include_router(lora_routes(loras, keeper, models, find_words))
     app.include_router(style_routes(book, find_words, find_problem_words))
     app.include_router(job_routes(queue, supervisor, find_words))
     app.include_router(picture_routes(models, library, find_words))
@@ -68,8 +86,10 @@ def create_app(
     app.include_router(trash_routes(library))
     app.include_router(change_routes(models, queue, library, supervisor, find_words))
     app.include_router(reading_routes(find_words, problem_words_of(words, find_words)))
+    app.include_router(model_routes(downloads, fitting, settings.models.source, find_words))
     app.include_router(health_routes(supervisor))
     app.include_router(mark_routes())
+    app.mount(V1, create_v1(counter, queue, library, supervisor, words["en"], find_words, find_problem_words))
     app.mount("/", pages)
     say_errors(app, find_words, find_problem_words)
     app.add_middleware(Guard, names=host_names(settings.server.host, *settings.server.names))
@@ -83,11 +103,23 @@ def host_names(*given: str) -> tuple[str, ...]:
     return ("localhost", own, f"{own}.local", *given)
 
 
-def _lifespan_of(pages: Pages) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+def _models(entries: Sequence[ModelEntry] | None, shelf: Shelf, fitting: Fitting, settings: Settings) -> Models:
+    """Those of a test, or all that are on the shelf at the moment."""
+    if entries is not None:
+        return models_of(entries, settings)
+    return Models(lambda: fitting.in_order(shelf.entries()), settings)
+
+
+def _lifespan_of(
+    pages: Pages, downloads: Downloads, webhooks: Webhooks
+) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             await pages.enter(stack)
+            stack.enter_context(webhooks)
+            stack.callback(downloads.close)
+            downloads.start()
             yield
 
     return lifespan

@@ -7,6 +7,7 @@ from typing import Any
 
 from darkroom.jobs.queue import Job
 from darkroom.jobs.supervisor import JobStatus
+from darkroom.web.aftermath import TOLD_WITH_FIGURES, aftermath_in_words
 from darkroom.web.words import Words
 
 LONGEST_PROMPT_SHOWN = 200
@@ -14,19 +15,23 @@ LONGEST_PROMPT_SHOWN = 200
 
 def waiting_view(job: Job, ahead: int, words: Words) -> dict[str, Any]:
     """A job whose turn has not come, without asking anything more about it."""
-    status = JobStatus(
+    return job_view(resting(job, ahead), words)
+
+
+def resting(job: Job, ahead: int = 0) -> JobStatus:
+    """The status of a job that nobody works on: it waits, or has ended."""
+    return JobStatus(
         job=job,
-        activity="waiting",
+        activity="starting" if job.state == "running" else job.state,
         part=None,
         fraction=None,
-        step=0,
+        step=job.request.steps if job.state == "done" else 0,
         of=job.request.steps,
         preview_number=0,
         seconds_left=None,
-        notice=job.error_code,
+        notice=job.error_code if job.state == "waiting" else None,
         ahead=ahead,
     )
-    return job_view(status, words)
 
 
 def job_view(status: JobStatus, words: Words) -> dict[str, Any]:
@@ -51,6 +56,7 @@ def job_view(status: JobStatus, words: Words) -> dict[str, Any]:
         "prompt": job.request.prompt[:LONGEST_PROMPT_SHOWN],
         "width": job.request.width,
         "height": job.request.height,
+        "steps": job.request.steps,
         "words": {
             "activity": words.say(f"activity.{status.activity}"),
             "detail": _detail(status, words),
@@ -110,8 +116,11 @@ def _either(words: Words, group: str, key: str) -> str:
 
 
 def _in_words(code: str | None, detail: str | None, words: Words) -> str:
-    """What the engine said; of a picture that does not fit, or a LoRA it cannot use, in the reader's language."""
-    if code in ("does_not_fit", "lora_unusable") and detail:
+    """What the engine said; of a picture that does not fit, or what it cannot use, in the reader's language."""
+    # Of a model that is not in the catalogue any more, the supervisor says it in words.
+    if code in ("does_not_fit", "lora_unusable", "model_unusable") and detail and detail.startswith("{"):
         details = json.loads(detail)
         return words.say(f"refused.{details.pop('code')}", **details)
+    if code in TOLD_WITH_FIGURES and detail and detail.startswith("{"):
+        return aftermath_in_words(code, json.loads(detail), words)
     return detail or words.say("errors.no_detail")

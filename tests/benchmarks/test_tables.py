@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks import fidelity, promises, streaming
+from benchmarks import fidelity, loading, presets, promises, streaming
+from benchmarks.full_size import DEMO_SHAPE
+from benchmarks.promises import Case
+from benchmarks.rows import HEAD, Row, same_pictures
 
 pytestmark = pytest.mark.slow
 DEMO = ["--model", "demo", "--device", "cpu"]
@@ -23,7 +26,7 @@ def test_engines_stand_side_by_side_and_a_row_that_fails_stops_no_other(tmp_path
     asked = ["--caps", "none", "--sizes", "100x256,256x256", "--steps", "2", "--engines", "ours,stock"]
     assert streaming.main([*DEMO, *asked, "--write", str(document)]) == 0
     head, *found = rows(document)
-    assert tuple(head) == streaming.HEAD
+    assert tuple(head) == HEAD
     assert "Ours, 256×256, the same pixels at: whole." in document.read_text(encoding="utf-8")
     assert [row[:4] for row in found] == [
         [engine, "whole", size, "2"] for engine in ("ours", "stock") for size in ("100×256", "256×256")
@@ -35,11 +38,11 @@ def test_engines_stand_side_by_side_and_a_row_that_fails_stops_no_other(tmp_path
 
 
 def test_the_cards_with_the_same_pictures_are_named() -> None:
-    case = streaming.Case(engine="ours", cap=0, width=512, height=512, steps=2)
+    case = Case(engine="ours", cap=0, width=512, height=512, steps=2)
     cards = [(0.0, "a"), (8.0, "a"), (4.0, "b")]
-    found = [streaming.Row(case=replace(case, cap=cap), pixels=pixels) for cap, pixels in cards]
-    found.append(streaming.Row(case=replace(case, engine="stock")))
-    assert streaming.same_pictures(found) == ["Ours, 512×512, the same pixels at: whole, 8 GB; at: 4 GB."]
+    found = [Row(case=replace(case, cap=cap), pixels=pixels) for cap, pixels in cards]
+    found.append(Row(case=replace(case, engine="stock")))
+    assert same_pictures(found) == ["Ours, 512×512, the same pixels at: whole, 8 GB; at: 4 GB."]
 
 
 def test_an_engine_that_is_not_installed_says_so(capfd: pytest.CaptureFixture[str]) -> None:
@@ -79,3 +82,37 @@ def test_a_picture_is_like_itself_and_not_like_noise() -> None:
     pictures = torch.rand(2, 3, 32, 32, generator=draw) * 2 - 1
     assert fidelity.ssim(pictures, pictures).allclose(torch.ones(2))
     assert float(fidelity.ssim(pictures, pictures.flip(-1)).max()) < 0.3
+
+
+def test_loading_stands_beside_the_disk(tmp_path: Path) -> None:
+    document = tmp_path / "benchmarks.md"
+    assert loading.main([*DEMO, "--side", "256", "--folder", str(tmp_path), "--write", str(document)]) == 0
+    head, *found = rows(document)
+    assert tuple(head) == loading.HEAD
+    assert [row[0] for row in found] == ["read", "settled", "picture"]
+    assert all(float(row[2]) > 0 for row in found)
+    assert [path.name for path in tmp_path.iterdir()] == ["benchmarks.md"]
+
+
+@pytest.mark.parametrize("model", ["demo", "flux1"])
+def test_presets_stand_beside_each_trade_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: str) -> None:
+    # In this process: another would build FLUX.1.
+    monkeypatch.setitem(presets.SHAPES, "flux1", DEMO_SHAPE)
+    monkeypatch.setattr(presets, "again_as_the_engine", lambda *_: None)
+    document = tmp_path / "benchmarks.md"
+    asked = ["--model", model, "--device", "cpu", "--size", "256x256", "--pictures", "1"]
+    assert presets.main([*asked, "--write", str(document)]) == 0
+    head, *found = rows(document)
+    by_name = {row[0]: dict(zip(head, row, strict=True)) for row in found}
+    assert {"Fast", "Standard", "Fine", "48 tokens of the prompt"} <= set(by_name)
+    if model == "demo":
+        assert float(by_name["step cache 0.4"]["steps made"]) < float(by_name["step cache 0.1"]["steps made"]) < 20
+        assert float(by_name["Fine"]["SSIM, lowest"]) > float(by_name["step cache 0.4"]["SSIM, lowest"])
+    else:
+        assert by_name["every second step made"]["steps made"] == "5.0"
+        assert by_name["a third of the steps made"]["steps made"] == "4.0"
+
+
+def test_the_curve_of_a_step_cache_is_found(capfd: pytest.CaptureFixture[str]) -> None:
+    assert presets.main([*DEMO, "--fit", "--size", "256x256", "--pictures", "1"]) == 0
+    assert "From 1 pictures of 20 steps: (" in capfd.readouterr().out

@@ -175,7 +175,8 @@ def test_escape_stops_a_picture_only_where_it_is_seen(visit: Visit) -> None:
     said = {"activity": "Developing", "detail": "", "left": "", "notice": ""}
     job = {"id": 7, "state": "running", "activity": "denoising", "step": 1, "of": 8, "progress": 0.1, "notice": None}
     job |= {"preview_number": 0, "prompt": "x", "width": 64, "height": 64, "words": said}
-    person.page.route("**/api/jobs?*", lambda route: route.fulfill(json={"jobs": [job], "ids": [7]}))
+    rest = {"queue": {"paused": False, "words": ""}, "failed": []}
+    person.page.route("**/api/jobs?*", lambda route: route.fulfill(json={"jobs": [job], "ids": [7], **rest}))
     stops: list[str] = []
     person.page.route("**/api/jobs/7/stop", lambda route: (stops.append(route.request.url), route.fulfill(json=job))[1])
     stop = person.page.locator(".watch .stop")

@@ -54,7 +54,7 @@ def test_another_language_is_remembered_and_nothing_typed_is_lost(visit: Visit) 
         ("zh-CN", "seed", "", "种子没有填写"),
         ("en-GB", "steps", "500", "Steps: 500 is not possible. Allowed: a whole number from 1 to 100."),
         ("en-GB", "guidance", "-1", "Guidance (distilled CFG): -1 is not possible."),
-        ("en-GB", "count", "9", "Number of pictures: 9 is not possible. Allowed: a whole number from 1 to 8."),
+        ("en-GB", "count", "501", "Number of pictures: 501 is not possible. Allowed: a whole number from 1 to 500."),
     ],
 )
 def test_a_value_that_is_not_allowed_is_named_and_nothing_is_started(

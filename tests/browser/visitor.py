@@ -87,7 +87,7 @@ class Visitor:
 
     def open_history(self) -> Locator:
         """Go to the history's own view; its tiles."""
-        self.page.locator(".views a").nth(1).click()
+        self.page.locator('.views a[data-view="history"]').click()
         expect(self.page.locator(".history .toolbar")).to_be_visible()
         return self.page.locator(".sheet .tile")
 

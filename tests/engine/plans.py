@@ -4,7 +4,9 @@ from dataclasses import replace
 
 from darkroom.architecture import Architecture
 from darkroom.catalog import DEMO
-from darkroom.planner import Card, Machine, Plan, Wishes, make_plan
+from darkroom.machine import Card, Machine
+from darkroom.planner import Plan, make_plan
+from darkroom.wishes import Wishes
 
 GIB = 2**30
 # DiffSynth computes on the CPU in the type that the processor is good at.

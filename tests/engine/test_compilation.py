@@ -12,15 +12,15 @@ from torch import Tensor
 from darkroom.catalog import DEMO
 from darkroom.engine import compilation, tracing
 from darkroom.engine.compilation import Compilation, CompileWishes
-from darkroom.engine.compile_job import missing_on
 from darkroom.engine.compiled_block import first_line
 from darkroom.engine.flux import MadePicture, WatchedPipeline, load_pipeline, make_picture
 from darkroom.engine.lora import read_lora
 from darkroom.engine.tracing import Order
 from darkroom.engine.watcher import StopAsked, Watcher
-from darkroom.planner import Plan, Wishes
+from darkroom.planner import Plan
 from darkroom.request import GenerationRequest, parse_request
-from tests.engine.plans import BLOCKS, streaming_plan
+from darkroom.wishes import Wishes
+from tests.engine.plans import BLOCKS, largest_unit, streaming_plan
 from tests.engine.test_float8 import likeness
 
 MODELS = Path(__file__).parents[2] / "models"
@@ -30,7 +30,7 @@ ALIKE = 0.99
 SECONDS_TO_COMPILE = 240.0
 
 
-def nothing_missing(_device: torch.device, _upcast: bool) -> str:
+def nothing_missing(_device: torch.device) -> str:
     return ""
 
 
@@ -191,6 +191,26 @@ def test_one_graph_for_each_kind_of_block_and_size_and_none_for_each_lora(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("float8_matmul", [False, True], ids=["upcast", "float8 matmul"])
+def test_a_lora_changes_a_compiled_picture_as_it_changes_an_uncompiled_one(
+    pipeline: WatchedPipeline, monkeypatch: pytest.MonkeyPatch, float8_matmul: bool
+) -> None:
+    plan = half_streamed(pipeline, table_rows=16, float8_matmul=float8_matmul)
+    before = picture(pipeline, plan)
+    monkeypatch.setattr(pipeline, "_attach", lambda _uses: None)
+    ink = read_lora(MODELS / "demo" / "loras" / "ink.safetensors", pipeline.dit)
+    pipeline.loras.use([(ink, 1.0)], CPU)
+    pipeline.residence.table.forget()
+    made = picture(pipeline, plan)
+    assert made.facts["compiled"] == "yes"
+    assert_alike(made, uncompiled(pipeline, plan))
+    assert likeness(made.pixels, before.pixels, made.width, made.height) < ALIKE
+    pipeline.loras.use([], CPU)
+    pipeline.residence.table.forget()
+    assert picture(pipeline, plan).pixels == before.pixels
+
+
+@pytest.mark.slow
 def test_a_graph_for_any_size_serves_all_of_them(
     pipeline: WatchedPipeline, compilations: Compilations, tmp_path: Path
 ) -> None:
@@ -282,28 +302,6 @@ def test_without_a_card_a_picture_is_uncompiled_and_says_why(pipeline: WatchedPi
     assert made.facts["compiled"] == "no: there is no graphics card"
 
 
-@pytest.mark.parametrize(
-    ("capability", "upcast", "words"),
-    [((6, 1), False, "older than compute capability 7.0"), ((8, 6), True, "cannot read float8"), ((8, 6), False, "")],
-)
-def test_a_card_that_is_too_old_is_told(
-    monkeypatch: pytest.MonkeyPatch, capability: tuple[int, int], upcast: bool, words: str
-) -> None:
-    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _device: capability)
-    monkeypatch.setattr("darkroom.engine.compile_job.shutil.which", lambda _name: "compiler")
-    monkeypatch.setattr("darkroom.engine.compile_job.importlib.util.find_spec", lambda _name: "triton")
-    assert words in missing_on(torch.device("cuda", 0), upcast)
-
-
-def test_no_compiler_and_no_triton_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _device: (9, 0))
-    monkeypatch.setattr("darkroom.engine.compile_job.importlib.util.find_spec", lambda _name: "triton")
-    monkeypatch.setattr("darkroom.engine.compile_job.shutil.which", lambda _name: None)
-    assert missing_on(torch.device("cuda", 0), False) == "there is no C compiler"
-    monkeypatch.setattr("darkroom.engine.compile_job.importlib.util.find_spec", lambda _name: None)
-    assert missing_on(torch.device("cuda", 0), False) == "triton is not installed"
-
-
 def test_a_compiler_that_fails_is_asked_once_and_the_picture_is_made(
     pipeline: WatchedPipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -351,7 +349,8 @@ def test_on_a_card_a_compiled_picture_is_as_an_uncompiled_one(scales: compilatio
     wishes = CompileWishes(mode="on", folder=tmp_path, scales=scales)
     pipeline.compilation = Compilation(pipeline.dit, card, pipeline.torch_dtype, wishes=wishes)
     whole = pipeline.plan(order(), Wishes())
-    streamed = replace(whole, resident=whole.resident[::2], slots=3)
+    slot_bytes = largest_unit(replace(DEMO.architecture, number_bytes=2))
+    streamed = replace(whole, resident=whole.resident[::2], slots=3, slot_bytes=slot_bytes)
     plain = uncompiled(pipeline, whole, steps=8)
     for plan in (whole, streamed):
         made = picture(pipeline, plan, steps=8)

@@ -16,8 +16,8 @@ from darkroom.engine.float8 import Float8Linear, LowRank, quantize, scaled_activ
 from darkroom.engine.flux import load_pipeline, make_picture
 from darkroom.engine.loading import load_models
 from darkroom.engine.watcher import Watcher
-from darkroom.planner import Wishes
 from darkroom.request import parse_request
+from darkroom.wishes import Wishes
 
 MODELS = Path(__file__).parents[2] / "models"
 CPU = torch.device("cpu")
@@ -301,7 +301,8 @@ def test_on_a_card_any_scale_counts_in_full_with_no_more_memory_than_the_scaled_
     before = torch.cuda.memory_allocated()
     torch.cuda.reset_peak_memory_stats()
     scaled = layer._scaled(hidden)
-    assert torch.cuda.max_memory_allocated() - before <= hidden.nbytes
+    # Beside it, one number, for which the allocator takes 512 bytes.
+    assert torch.cuda.max_memory_allocated() - before <= hidden.nbytes + 512
     assert torch.equal(scaled, (hidden.float() * layer.scale).bfloat16())
 
 

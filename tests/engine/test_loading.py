@@ -7,6 +7,7 @@ import re
 import struct
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,11 +16,16 @@ from diffsynth.configs import MODEL_CONFIGS
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from darkroom.architecture import FLUX1
 from darkroom.catalog import DEMO
+from darkroom.checkpoints import recognition
+from darkroom.checkpoints.parts import shapes_of
 from darkroom.engine import demo
 from darkroom.engine.float8 import STORED, Float8Linear
-from darkroom.engine.loading import SCALE_SUFFIX, load_models, model_hash
+from darkroom.engine.loading import SCALE_SUFFIX, Checkpoint, load_models, model_hash, skeleton
 from darkroom.errors import ModelUnusable
+from tests.checkpoints.sparse import sparse
+from tests.checkpoints.true_shapes import native
 
 MODELS = Path(__file__).parents[2] / "models"
 FILES = (DEMO.files.transformer, DEMO.files.text_encoder_1, DEMO.files.text_encoder_2, DEMO.files.vae)
@@ -167,7 +173,7 @@ def test_a_text_encoder_in_two_shards_is_the_same_model(tmp_path: Path) -> None:
     assert torch.equal(sharded(words), whole(words))
 
 
-def test_a_missing_shard_is_named_and_one_shard_alone_is_unknown(tmp_path: Path) -> None:
+def test_a_missing_shard_is_named_and_one_shard_alone_is_called_incomplete(tmp_path: Path) -> None:
     tensors = load_file(MODELS / DEMO.files.text_encoder_2)
     first = tmp_path / "first.safetensors"
     save_file({name: tensors[name] for name in sorted(tensors)[::2]}, first)
@@ -176,7 +182,7 @@ def test_a_missing_shard_is_named_and_one_shard_alone_is_unknown(tmp_path: Path)
     assert (raised.value.reason, raised.value.file) == ("missing", "second.safetensors")
     with pytest.raises(ModelUnusable) as raised:
         load(first)
-    assert (raised.value.reason, raised.value.file) == ("unknown", "first.safetensors")
+    assert (raised.value.reason, raised.value.file, raised.value.found) == ("incomplete", "first.safetensors", "T5")
 
 
 def test_the_table_of_words_with_two_names_is_in_memory_once() -> None:
@@ -200,6 +206,19 @@ def test_weights_that_no_writer_aligned_are_read_too(tmp_path: Path) -> None:
     file.write_bytes(struct.pack("<Q", len(text)) + text + content)
     clip = load(file, dtype=torch.bfloat16)["flux_text_encoder_clip"]
     assert torch.equal(clip.token_embedding.weight, tensors["text_model.embeddings.token_embedding.weight"])
+
+
+@on_linux
+def test_a_large_file_that_no_writer_aligned_takes_memory_tensor_by_tensor(tmp_path: Path) -> None:
+    path = sparse(tmp_path / "flux.safetensors", native("transformer", FLUX1))
+    before = resident("RssAnon")
+    checkpoint = Checkpoint(path)
+    model = skeleton(checkpoint.entries[0])
+    incoming, _ = checkpoint.incoming(checkpoint.entries[0], model)
+    assert sum(each.nbytes for each in incoming) == checkpoint.bytes > 2**34
+    largest = max(incoming, key=lambda each: each.nbytes)
+    assert largest.pieces[0].storage_offset() == 0
+    assert resident("RssAnon") - before < 2 * largest.nbytes + 64 * MIB
 
 
 @on_linux
@@ -245,15 +264,15 @@ def wide_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A demo transformer of twice the width: 270 MiB in float32, 68 in float8."""
     monkeypatch.setattr(demo, "WIDTH", 512)
     monkeypatch.setattr(demo, "HEADS", 8)
-    with torch.device("meta"):
-        shapes = demo.DemoFluxDiT().state_dict()
-    tensors = {name: torch.full(tensor.shape, 0.01) for name, tensor in shapes.items()}
-    entry = {
-        "model_hash": model_hash(tensors),
-        "model_name": "flux_dit",
-        "model_class": "darkroom.engine.demo.DemoFluxDiT",
-    }
-    monkeypatch.setattr("darkroom.engine.loading.MODEL_CONFIGS", [*MODEL_CONFIGS, entry])
+    architecture = replace(DEMO.architecture, width=512, heads=8)
+    shapes = shapes_of("transformer", architecture)
+    monkeypatch.setattr(recognition, "candidates", lambda _: ((architecture, shapes),))
+    tensors = {name: torch.full(shape, 0.01) for name, shape in shapes.items()}
+    (entry,) = (
+        entry for entry in demo.ENTRIES if entry["model_class"].endswith("DemoFluxDiT") and "extra_kwargs" not in entry
+    )
+    entries = [*MODEL_CONFIGS, entry | {"model_hash": model_hash(tensors)}]
+    monkeypatch.setattr("darkroom.engine.loading.MODEL_CONFIGS", entries)
     path = tmp_path / "wide.safetensors"
     save_file(tensors, path)
     return path
@@ -306,8 +325,10 @@ def test_a_stop_while_loading_leaves_nothing_held(wide_checkpoint: Path, moment:
 def test_weights_in_their_final_type_stay_in_the_file_for_as_long_as_someone_has_them(tmp_path: Path) -> None:
     path = tmp_path / "float8.safetensors"
     path.write_bytes((MODELS / DEMO.files.transformer).read_bytes())
+    give_back_free_memory()
     before = resident("RssAnon")
     transformer = load(path, dtype=torch.bfloat16)["flux_dit"]
+    give_back_free_memory()
     assert resident("RssAnon") - before < 8 * MIB
     assert is_mapped(path)
     one: Callable[..., Tensor] = transformer.single_blocks[0].proj_out

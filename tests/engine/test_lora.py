@@ -22,8 +22,9 @@ from darkroom.engine.lora import Factors, Lora, Loras, Wanted, linear_layers, lo
 from darkroom.engine.modulation import ModulationTable
 from darkroom.engine.watcher import Watcher
 from darkroom.errors import LoraUnusable
-from darkroom.planner import Plan, Wishes
+from darkroom.planner import Plan
 from darkroom.request import GenerationRequest, parse_request
+from darkroom.wishes import Wishes
 from tests.engine.plans import streaming_plan
 from tools.demo_model.export import transformer_names
 
@@ -74,8 +75,7 @@ def as_diffusers(name: str) -> tuple[str, ...]:
 def split(ink: Lora, down: str, up: str, *, before: str = "", alpha: bool = False) -> Iterator[tuple[str, Tensor]]:
     """In diffusers' names: each part with the whole `down`, as tools that cut fused layers write them."""
     for name, factors in ink.layers.items():
-        inputs, start = factors.down.shape[1], 0
-        parts = as_diffusers(name)
+        inputs, start, parts = factors.down.shape[1], 0, as_diffusers(name)
         for part in parts:
             rows = len(factors.up) - start if part == parts[-1] else inputs
             yield f"{before}{part}{down}", factors.down.clone()
@@ -224,8 +224,8 @@ REFUSED: dict[str, tuple[dict[str, Tensor], str, str]] = {
     "a block it has not": (pair(QKV.replace("0", "3"), (4, 256), (768, 4)), "other_model", "no layer"),
     "a wider model": (pair(QKV, (4, 3072), (9216, 4)), "other_model", "size"),
     "fewer rows": (pair(QKV, (4, 256), (256, 4)), "other_model", "size"),
-    "DoRA": (ONE | {f"{QKV}.dora_scale": torch.ones(768)}, "layout", "kind"),
-    "LoHa": ({f"{QKV}.hada_w1_a": torch.ones(4, 4)}, "layout", "kind"),
+    "DoRA": (ONE | {f"{QKV}.dora_scale": torch.ones(768)}, "kind", "kind"),
+    "LoHa": ({f"{QKV}.hada_w1_a": torch.ones(4, 4)}, "kind", "kind"),
     "text encoders alone": (pair("lora_te_text_model_x", (2, 2), (2, 2)), "other_model", "no layers"),
     "nothing": ({}, "other_model", "no layers"),
     "half": ({f"{QKV}{DOWN}": torch.ones(4, 256)}, "damaged", "complete"),

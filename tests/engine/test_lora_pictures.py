@@ -21,8 +21,9 @@ from darkroom.engine.watcher import Watcher
 from darkroom.errors import LoraUnusable
 from darkroom.jobs.messages import Done, Failed, Run
 from darkroom.jobs.process_engine import ProcessEngine
-from darkroom.planner import Plan, Wishes
+from darkroom.planner import Plan
 from darkroom.request import GenerationRequest, LoraUse, parse_request
+from darkroom.wishes import Wishes
 from tests.engine.plans import streaming_plan
 from tests.engine.test_process import events_until, options
 

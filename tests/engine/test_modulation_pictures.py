@@ -14,8 +14,8 @@ from torch.nn import functional
 from darkroom.catalog import DEMO
 from darkroom.engine.flux import WatchedPipeline, load_pipeline, make_picture
 from darkroom.engine.watcher import Watcher
-from darkroom.planner import Wishes
 from darkroom.request import GenerationRequest, parse_request
+from darkroom.wishes import Wishes
 from tests.engine.plans import BLOCKS, streaming_plan
 from tests.engine.test_float8 import likeness
 

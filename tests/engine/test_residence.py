@@ -55,11 +55,21 @@ def paint(pipeline: WatchedPipeline) -> Callable[..., MadePicture]:
         {"resident": EVERY_BLOCK[::2]},
         {"resident": (), "slots": 3},
         {"resident": (1, 7)},
+        {"resident": EVERY_BLOCK, "lent": EVERY_BLOCK[::3]},
         {"resident": EVERY_BLOCK, "stays": ("vae", "text_encoder_1", "text_encoder_2"), "slots": 2},
         {"weights": "mapped"},
         {"table_rows": 3, "resident": (1, 7)},
     ],
-    ids=["all stay", "half stay", "none stays", "two stay", "everything stays", "not pinned", "few rows"],
+    ids=[
+        "all stay",
+        "half stay",
+        "none stays",
+        "two stay",
+        "some are lent",
+        "everything stays",
+        "not pinned",
+        "few rows",
+    ],
 )
 @pytest.mark.parametrize("cfg_scale", [1.0, 2.0])
 def test_streaming_changes_no_pixel(
@@ -104,6 +114,18 @@ def test_no_more_weights_are_on_the_card_than_the_plan_says(
     assert pipeline.residence.card_bytes == stays
     pipeline.residence.drop()
     assert pipeline.residence.card_bytes == 0
+
+
+def test_what_is_lent_leaves_the_card_for_decoding_and_comes_again(
+    pipeline: WatchedPipeline, paint: Callable[..., MadePicture]
+) -> None:
+    plan = plan_for(pipeline, resident=(0, 5, 6), lent=(5,), slots=2)
+    lent = pipeline.residence.unit_bytes[5]
+    for _ in range(2):
+        scale = Scale(pipeline)
+        paint(plan, scale)
+        assert scale.denoising[-1] - pipeline.residence.card_bytes == lent + 2 * plan.slot_bytes
+    pipeline.residence.drop()
 
 
 @pytest.mark.parametrize("moment", ["encoding", "denoising", "step", "decoding"])

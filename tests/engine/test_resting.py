@@ -247,3 +247,10 @@ def test_a_refused_pin_leaves_no_error_for_others_to_find() -> None:
     assert total.item() == 1000
     pinned.unpin()
     assert not pinned.pinned
+
+
+def test_memory_in_large_pages_is_memory_like_any_other() -> None:
+    memory, content = HostMemory(5 << 20), torch.arange(5 << 20).to(torch.uint8)
+    memory.content.copy_(content)
+    assert torch.equal(memory.content, content)
+    assert memory.content.data_ptr() % 4096 == 0

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from darkroom.catalog import DEMO
-from darkroom.engine.float8 import Float8Linear, Seen, quantize, scaled_activations
+from darkroom.engine.float8 import STORED, Float8Linear, Seen, quantize, scaled_activations, upcast, use_float8_matmul
 from darkroom.engine.flux import WatchedPipeline, load_pipeline
 from darkroom.engine.process import environment_of
 from darkroom.engine.tracing import BlockTensors, skeleton_of
@@ -41,6 +41,25 @@ def test_blocks_of_a_kind_have_one_signature_and_the_two_kinds_have_not(loaded: 
     ]
     assert [len(each) for each in found] == [1, 1]
     assert found[0] != found[1]
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+def test_the_bytes_of_float8_say_each_of_its_numbers(dtype: torch.dtype) -> None:
+    codes = torch.arange(256, dtype=torch.uint8)
+    numbers = codes.view(STORED).to(dtype)
+    known = numbers.isfinite()
+    assert known.sum() == 254
+    scale = torch.tensor(0.25)
+    assert torch.equal(upcast(codes, scale, dtype)[known], numbers[known] * scale)
+
+
+def test_a_graph_takes_bytes_exactly_where_float8_is_brought_to_another_type(loaded: WatchedPipeline) -> None:
+    block = loaded.dit.single_blocks[0]
+    for matmul in (False, True):
+        use_float8_matmul(block, matmul)
+        tensors = BlockTensors(block, rows=True)
+        assert sum(tensors.as_bytes) == (0 if matmul else len(tensors.layers))
+    use_float8_matmul(block, enabled=False)
 
 
 def test_compiled_code_is_kept_where_the_next_start_finds_it(tmp_path: Path) -> None:

@@ -36,5 +36,6 @@ ODD_REQUESTS = (
     request(guidance=3, cfg_scale=7),
     request(model='odd, name: "x"'),
     request(loras=[{"name": "ink"}, {"name": "画 风/a, b", "weight": -0.25}]),
+    request(step_cache=0.1 + 0.2, prompt_tokens=496),
     request(loras=[{"name": "x" * 200, "weight": number / 4} for number in (2,)]),
 )

@@ -3,6 +3,7 @@
 import re
 import sqlite3
 import threading
+import time
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import create_engine, inspect, select, text
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, OperationalError
 
 from darkroom.errors import HistoryUnusable
 from darkroom.history import migrations
@@ -206,6 +207,34 @@ def test_writers_take_turns_and_lose_nothing(database: Database) -> None:
         thread.join()
     with database.reading() as session:
         assert session.get_one(JobRow, 1).attempts == 80
+
+
+def test_of_many_threads_that_write_for_long_each_has_its_turn(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("darkroom.history.database.BUSY_MS", 1)
+    impatient = Database(database.url)
+    failures: list[Exception] = []
+
+    def write() -> None:
+        try:
+            for _ in range(5):
+                with impatient.writing(durable=True) as session:
+                    session.add(JobRow(state="waiting", request={}, created_at=NOON))
+                    session.flush()
+                    time.sleep(0.005)
+        except OperationalError as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=write) for _ in range(12)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    impatient.close()
+    assert failures == []
+    with database.reading() as session:
+        assert len(session.scalars(select(JobRow)).all()) == 60
 
 
 def test_times_come_back_in_utc_and_must_have_a_zone(database: Database) -> None:

@@ -33,13 +33,16 @@ def any_loras(chance: random.Random) -> tuple[LoraUse, ...]:
 
 
 def any_request(chance: random.Random) -> GenerationRequest:
+    cfg_scale = chance.choice((1.0, 20.0, chance.uniform(1, 20)))
     return GenerationRequest(
         prompt=any_text(chance),
         negative_prompt=any_text(chance),
         seed=chance.choice((0, 2**32 - 1, chance.randrange(2**32))),
         steps=chance.randint(1, 100),
         guidance=chance.choice((0.0, 30.0, chance.uniform(0, 30))),
-        cfg_scale=chance.choice((1.0, 20.0, chance.uniform(1, 20))),
+        cfg_scale=cfg_scale,
+        step_cache=chance.choice((0.0, 1.0, chance.uniform(0, 1))) if cfg_scale == 1 else 0.0,
+        prompt_tokens=16 * chance.choice((0, 0, chance.randint(0, 32))),
         width=16 * chance.randint(4, 256),
         height=16 * chance.randint(4, 256),
         model=chance.choice(("demo", "another, later: one", any_text(chance).strip() or "x"))[:100],
@@ -78,6 +81,7 @@ def test_a_picture_of_a_later_version_gives_what_is_known(tmp_path: Path) -> Non
     later = request().model_dump() | {"sharpness": 2, "steps": 101, "width": 65}
     found = found_in(write_png(tmp_path / "a.png", {"darkroom": json.dumps({"request": later})}))
     kept = {"prompt", "negative_prompt", "seed", "guidance", "cfg_scale", "model", "loras"}
+    kept |= {"step_cache", "prompt_tokens"}
     assert found.values == {name: later[name] for name in kept}
     assert {unused.name: unused.reason for unused in found.unused} == {
         "sharpness": "not_supported",

@@ -6,7 +6,7 @@ import pytest
 
 from darkroom.config import load_settings
 from darkroom.jobs.process_engine import options_of
-from darkroom.planner import Wishes
+from darkroom.wishes import Wishes
 
 
 @pytest.fixture
@@ -19,18 +19,21 @@ def test_the_defaults_reach_the_engine(file: Path) -> None:
     assert options.models == file.parent / "models"
     assert (options.device, options.threads, options.log_level) == ("auto", 0, "info")
     assert options.expandable_segments is True
+    assert options.checkpoint_seconds == 5
     assert (options.convert, options.cache) == (True, file.parent / "cache")
 
 
 def test_every_other_setting_of_the_engine_reaches_it(file: Path) -> None:
     file.write_text(
-        "engine: {device: cpu, threads: 3}\nmemory_management: {expandable_segments: false}\nlogging: {level: debug}\n"
+        "engine: {device: cpu, threads: 3, checkpoint_seconds: 0.5}\n"
+        "memory_management: {expandable_segments: false}\nlogging: {level: debug}\n"
         "conversion: {enabled: false}\nfolders: {cache: /elsewhere}",
         "utf-8",
     )
     options = options_of(load_settings(file))
     assert (options.device, options.threads, options.log_level) == ("cpu", 3, "debug")
     assert options.expandable_segments is False
+    assert options.checkpoint_seconds == 0.5
     assert (options.convert, options.cache) == (False, Path("/elsewhere"))
 
 

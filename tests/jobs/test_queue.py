@@ -11,9 +11,11 @@ from darkroom.errors import NotFound
 from darkroom.history.database import Database, sqlite_url
 from darkroom.history.library import Library
 from darkroom.history.tables import NEXT_STATES, IllegalTransition, JobRow, State
-from darkroom.jobs.queue import JobQueue
+from darkroom.jobs.queue import Fault, JobQueue
 from darkroom.request import GenerationRequest
 from tests.history.examples import ODD_REQUESTS, PIXELS, request
+
+LOST = Fault(kind="engine_lost", stage="denoising", rung=0, at=datetime(2026, 2, 3, tzinfo=UTC), detail="signal 9")
 
 
 def finish(library: Library, job: int) -> None:
@@ -24,6 +26,8 @@ def job_in(state: State, queue: JobQueue, library: Library) -> int:
     job = queue.submit(request()).id
     if state != "waiting":
         queue.claim()
+    if state == "paused":
+        queue.pause_job(job, None)
     if state == "done":
         finish(library, job)
     if state == "failed":
@@ -101,10 +105,10 @@ def test_a_job_is_claimed_once_however_many_ask(queue: JobQueue, tmp_path: Path)
     assert sorted(claimed) == ids
 
 
-def test_a_requeued_job_is_first_again_and_keeps_the_reason(queue: JobQueue) -> None:
+def test_a_job_put_back_is_first_again_and_keeps_the_reason(queue: JobQueue) -> None:
     first, second = queue.submit(request()).id, queue.submit(request()).id
     queue.claim()
-    queue.requeue(first, "engine_lost", "signal 9")
+    queue.put_back(first, fault=LOST)
     job = queue.get(first)
     assert (job.state, job.error_code, job.error_detail) == ("waiting", "engine_lost", "signal 9")
     assert (job.started_at, job.attempts) == (None, 1)
@@ -117,9 +121,9 @@ def test_a_requeued_job_is_first_again_and_keeps_the_reason(queue: JobQueue) -> 
 def test_a_job_put_back_without_a_reason_keeps_the_one_it_had(queue: JobQueue) -> None:
     job = queue.submit(request()).id
     queue.claim()
-    queue.requeue(job, "engine_lost", "signal 9")
+    queue.put_back(job, fault=LOST)
     queue.claim()
-    queue.requeue(job)
+    queue.put_back(job)
     assert queue.get(job).error_code == "engine_lost"
 
 
@@ -129,7 +133,7 @@ def test_a_job_that_ended_well_shows_no_reason_of_an_earlier_attempt(
 ) -> None:
     job = queue.submit(request()).id
     queue.claim()
-    queue.requeue(job, "engine_lost", "signal 9")
+    queue.put_back(job, fault=LOST)
     queue.claim()
     finish(library, job) if ending == "done" else queue.cancel(job)
     assert (queue.get(job).state, queue.get(job).error_code, queue.get(job).error_detail) == (ending, None, None)
@@ -147,7 +151,9 @@ def test_a_failed_job_says_why_and_when(queue: JobQueue) -> None:
 def change_to(wanted: State, job: int, queue: JobQueue, library: Library) -> None:
     match wanted:
         case "waiting":
-            queue.requeue(job, "engine_lost", "x")
+            queue.put_back(job)
+        case "paused":
+            queue.pause_job(job, None)
         case "done":
             finish(library, job)
         case "failed":
@@ -156,11 +162,14 @@ def change_to(wanted: State, job: int, queue: JobQueue, library: Library) -> Non
             queue.cancel(job)
 
 
+ONLY_BY_A_PERSON = {("paused", "waiting"), ("failed", "waiting"), ("cancelled", "waiting")}
+
+
 @pytest.mark.parametrize("state", NEXT_STATES)
-@pytest.mark.parametrize("wanted", ["waiting", "done", "failed", "cancelled"])
+@pytest.mark.parametrize("wanted", ["waiting", "paused", "done", "failed", "cancelled"])
 def test_only_legal_changes_happen(state: State, wanted: State, queue: JobQueue, library: Library) -> None:
     job = job_in(state, queue, library)
-    if wanted in NEXT_STATES[state]:
+    if wanted in NEXT_STATES[state] and (state, wanted) not in ONLY_BY_A_PERSON:
         change_to(wanted, job, queue, library)
         assert queue.get(job).state == wanted
     elif (state, wanted) == ("done", "done"):
@@ -175,13 +184,13 @@ def test_only_legal_changes_happen(state: State, wanted: State, queue: JobQueue,
 @pytest.mark.parametrize("state", NEXT_STATES)
 def test_cancelling_what_waits_touches_nothing_else(state: State, queue: JobQueue, library: Library) -> None:
     job = job_in(state, queue, library)
-    assert queue.cancel_waiting(job) == (state == "waiting")
-    assert queue.get(job).state == ("cancelled" if state == "waiting" else state)
+    assert queue.cancel_waiting(job) == (state in ("waiting", "paused"))
+    assert queue.get(job).state == ("cancelled" if state in ("waiting", "paused") else state)
 
 
 @pytest.mark.parametrize("id", [0, 99, -1, 2**63, 10**30])
 def test_a_job_that_does_not_exist_is_not_found(id: int, queue: JobQueue) -> None:
-    for change in (queue.get, queue.cancel, queue.cancel_waiting, queue.requeue):
+    for change in (queue.get, queue.cancel, queue.cancel_waiting, queue.put_back, queue.retry, queue.resume_job):
         with pytest.raises(NotFound, match="job"):
             change(id)
 
@@ -191,7 +200,7 @@ def test_unfinished_jobs_come_running_first_then_in_order(queue: JobQueue, libra
     first, second, third = (queue.submit(request()).id for _ in range(3))
     queue.claim()
     queue.claim()
-    queue.requeue(first)
+    queue.put_back(first)
     assert [(job.id, job.state) for job in queue.unfinished()] == [
         (second, "running"),
         (first, "waiting"),

@@ -40,7 +40,7 @@ for number in itertools.count():
         case 1:
             queue.fail(job.id, "out_of_memory", "x")
         case 2:
-            queue.requeue(job.id, "engine_lost", "signal 9")
+            queue.put_back(job.id, rung=1)
         case _:
             library.add(job=job.id, request=job.request, width=64, height=64, pixels=PIXELS, facts={"number": number})
 """

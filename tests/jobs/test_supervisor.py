@@ -220,7 +220,7 @@ def test_closing_puts_the_running_job_back_and_ends_the_engine(queue: JobQueue, 
         (running, "waiting", None),
         (waiting, "waiting", None),
     ]
-    assert engines.made[0].stops == [running]
+    assert (engines.made[0].pauses, engines.made[0].stops) == ([running], [])
     assert engines.made[0].closed
     supervisor.close()
 

@@ -82,8 +82,8 @@ def test_an_engine_that_died_between_jobs_costs_the_next_job_nothing(
     assert [engine.runs for engine in engines.made] == [[first], [second]]
 
 
-@pytest.mark.parametrize("failure", ["out_of_memory", "model_unusable", "engine_fault"])
-def test_a_job_the_engine_fails_says_why_and_the_engine_goes_on(
+@pytest.mark.parametrize("failure", ["model_unusable", "does_not_fit", "lora_unusable"])
+def test_a_job_that_cannot_be_made_says_why_at_once_and_the_engine_goes_on(
     failure: FailureKind, queue: JobQueue, supervise: StartSupervisor
 ) -> None:
     script = Script(fails_at=2, failure=failure)
@@ -142,7 +142,7 @@ def test_an_engine_that_dies_while_the_server_closes_leaves_the_job_waiting(
     eventually(lambda: supervisor.status(job).step == 1)
     closing = threading.Thread(target=supervisor.close)
     closing.start()
-    eventually(lambda: engines.made[0].stops == [job])
+    eventually(lambda: engines.made[0].pauses == [job])
     engines.made[0].die()
     closing.join()
     assert (queue.get(job).state, queue.get(job).error_code) == ("waiting", None)

@@ -30,9 +30,7 @@ def test_every_model_has_every_preset_and_begins_with_standard(model: ModelEntry
     assert (standard.steps, standard.guidance) == (model.default_steps, model.default_guidance)
     for preset in model.presets:
         size = {"width": model.default_width, "height": model.default_height}
-        parse_request(
-            {"prompt": "", "seed": 0, "steps": preset.steps, "guidance": preset.guidance, "model": model.name, **size}
-        )
+        parse_request({"prompt": "", "seed": 0, "model": model.name, **preset.values, **size})
 
 
 def test_settings_change_what_they_name_and_nothing_else(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -41,6 +39,13 @@ def test_settings_change_what_they_name_and_nothing_else(file: Path, monkeypatch
     monkeypatch.setenv("DARKROOM_PRESETS__DEMO__FINE__STEPS", "30")
     monkeypatch.setenv("DARKROOM_PRESETS__DEMO__FINE__GUIDANCE", "4.5")
     assert figures(load_settings(file)) == {"fast": (4, 2.0), "standard": (8, 3.5), "fine": (30, 4.5)}
+
+
+def test_settings_say_what_a_preset_trades(file: Path) -> None:
+    file.write_text("presets: {demo: {fine: {step_cache: 0.2, prompt_tokens: 64}}}", "utf-8")
+    values = {preset.name: preset.values for preset in presets_for(DEMO, load_settings(file))}
+    assert values["fine"] == {"steps": 20, "guidance": 3.5, "step_cache": 0.2, "prompt_tokens": 64}
+    assert values["standard"]["step_cache"] == 0
 
 
 def test_a_preset_says_what_a_request_may_ask_for(file: Path) -> None:

@@ -50,10 +50,8 @@ def found(prompt: str) -> list[tuple[str, str]]:
         ("8K BREAK a house", "BREAK", "break"),
         ("一只猫 BREAK 一座房子", "BREAK", "break"),
         ("a cat AND a dog", "AND", "and"),
-        ("a cat <lora:watercolour_v2:0.7>", "<lora:watercolour_v2:0.7>", "lora"),
-        ("<lora:水彩:0.8>一座房子", "<lora:水彩:0.8>", "lora"),
-        ("<LoRA:a b>", "<LoRA:a b>", "lora"),
-        ("<hypernet:paint:1>", "<hypernet:paint:1>", "lora"),
+        ("<hypernet:paint:1>", "<hypernet:paint:1>", "hypernet"),
+        ("a cat <Hypernet: 水彩:0.8>", "<Hypernet: 水彩:0.8>", "hypernet"),
         ("bad, embedding:easynegative.pt, dog", "embedding:easynegative.pt", "embedding"),
         ("(embedding:bad-hands:1.2)", "(embedding:bad-hands:1.2)", "weight"),
         ("a {red|blue} house", "{red|blue}", "choice"),
@@ -131,9 +129,9 @@ def test_ordinary_prose_is_left_alone(prompt: str) -> None:
 
 
 def test_many_findings_come_in_order() -> None:
-    prompt = "(masterpiece:1.2), a [cat|dog] BREAK __place__ <lora:x:1>, {red|blue} embedding:y"
+    prompt = "(masterpiece:1.2), a [cat|dog] BREAK __place__ <hypernet:x:1>, {red|blue} embedding:y"
     assert [kind for _, kind in found(prompt)] == [
-        "weight", "schedule", "break", "wildcard", "lora", "choice", "embedding",
+        "weight", "schedule", "break", "wildcard", "hypernet", "choice", "embedding",
     ]  # fmt: skip
 
 
@@ -141,8 +139,13 @@ def test_what_lies_inside_a_finding_is_not_found_again() -> None:
     assert found("{a (cat:1.2)|<lora:dog:1> BREAK [x]}") == [("{a (cat:1.2)|<lora:dog:1> BREAK [x]}", "choice")]
 
 
+@pytest.mark.parametrize("tag", ["<lora:ink:0.7>", "<lora:a (v1:1.2) AND __b__:1>", "<lyco: 水彩 ：0.8>"])
+def test_a_lora_in_the_prompt_is_no_foreign_syntax_nor_is_anything_in_it(tag: str) -> None:
+    assert found(f"a cat {tag}") == []
+
+
 def test_every_kind_can_be_found() -> None:
-    prompt = "(a:1.2) [a|b] BREAK x AND y <lora:a:1> embedding:z {a|b} __c__"
+    prompt = "(a:1.2) [a|b] BREAK x AND y <hypernet:a:1> embedding:z {a|b} __c__"
     assert {kind for _, kind in found(prompt)} == set(KINDS)
 
 

@@ -33,7 +33,7 @@ VALUES: dict[str, Any] = {
 class House:
     """What app.py wires, at a test's hand. The supervisor rests until `start`."""
 
-    def __init__(self, folder: Path, entries: Sequence[ModelEntry] = (DEMO,), pace: float = 0.0) -> None:
+    def __init__(self, folder: Path, entries: Sequence[ModelEntry] | None = (DEMO,), pace: float = 0.0) -> None:
         self.folder = folder
         self.database = Database(sqlite_url(folder))
         self.database.open()

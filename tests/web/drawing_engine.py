@@ -6,7 +6,7 @@ import threading
 
 from PIL import Image
 
-from darkroom.jobs.messages import Command, Done, Entered, Event, Loading, Ready, Run, Step, Stop, Stopped
+from darkroom.jobs.messages import Command, Done, Entered, Event, Loading, Pause, Ready, Run, Step, Stop, Stopped
 
 
 class DrawingEngine:
@@ -22,8 +22,9 @@ class DrawingEngine:
     def send(self, command: Command) -> None:
         match command:
             case Run():
+                self._stopped.discard(command.job)
                 threading.Thread(target=self._draw, args=(command,), daemon=True).start()
-            case Stop():
+            case Stop() | Pause():
                 self._stopped.add(command.job)
             case _:
                 pass
@@ -36,6 +37,9 @@ class DrawingEngine:
 
     def close(self) -> None:
         self._closing.set()
+
+    def kill(self) -> None:
+        self.close()
 
     def _draw(self, run: Run) -> None:
         request, job = run.request, run.job

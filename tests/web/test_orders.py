@@ -16,11 +16,13 @@ from darkroom.web.form import starting_values
 from tests.web.conftest import House
 
 SUBMISSIONS = 2000
+INK = Path(__file__).parents[2] / "models" / "demo" / "loras" / "ink.safetensors"
 
 
 def test_what_was_asked_for_is_stored_exactly(house: House, client: TestClient) -> None:
     asked = {"prompt": "灯塔 🙂", "seed": 9, "steps": 3, "width": 384, "height": 256, "cfg_scale": 1.5, "guidance": 4}
-    asked |= {"loras": [{"name": "ink", "weight": 0.5}]}
+    asked |= {"loras": [{"name": "ink", "weight": 0.5}], "prompt_tokens": 48}
+    shutil.copytree(INK.parent, house.folder / "models" / "loras")
     answer = client.post("/api/jobs", json=starting_values(DEMO) | asked)
     assert answer.status_code == 201
     assert answer.json() == {"jobs": [1], "seed": 9, "group": None}
@@ -33,6 +35,56 @@ def test_several_pictures_are_jobs_of_one_group_with_seeds_that_count_up(house: 
     jobs = house.queue.of_group(answer["group"])
     assert [job.id for job in jobs] == answer["jobs"] == [1, 2, 3, 4]
     assert [job.request.seed for job in jobs] == [LARGEST_SEED - 1, LARGEST_SEED, 0, 1]
+
+
+def prompts_and_seeds(house: House) -> list[tuple[str, int]]:
+    return [(job.request.prompt, job.request.seed) for job in house.queue.unfinished()]
+
+
+def test_each_line_and_each_choice_is_a_picture_of_one_group(house: House, client: TestClient) -> None:
+    asked = {"prompt": "a {red|blue} boat\n\n  a pond ", "lines": True, "seed": 5, "count": 2}
+    assert client.post("/api/check", json=asked).json()["pictures"] == 6
+    answer = client.post("/api/jobs", json=asked).json()
+    assert len(house.queue.of_group(answer["group"])) == 6
+    each = [("a red boat", 5), ("a red boat", 6), ("a blue boat", 5), ("a blue boat", 6), ("a pond", 5), ("a pond", 6)]
+    assert prompts_and_seeds(house) == each
+
+
+def test_lines_are_one_prompt_unless_said_otherwise(house: House, client: TestClient) -> None:
+    client.post("/api/jobs", json={"prompt": "a lake\na pond", "seed": 1, "last_seed": 2})
+    assert prompts_and_seeds(house) == [("a lake\na pond", 1), ("a lake\na pond", 2)]
+
+
+def test_without_a_seed_of_its_own_no_two_pictures_of_an_order_have_the_same(house: House, client: TestClient) -> None:
+    client.post("/api/jobs", json={"prompt": "{a|b|c}", "count": 3})
+    assert len({seed for _, seed in prompts_and_seeds(house)}) == 9
+
+
+def test_too_many_pictures_are_refused_with_their_number(house: House, client: TestClient) -> None:
+    for asked in ({"prompt": "{a|b}" * 9}, {"prompt": "a\n" * 512, "lines": True}, {"prompt": "{a|b}", "count": 256}):
+        answer = client.post("/api/jobs", json=asked).json()
+        assert answer["words"] == (
+            "Pictures of this order: 512 is not possible. Allowed: at most 500 pictures at once."
+        ), asked
+        assert client.post("/api/check?lang=zh", json=asked).json()["problems"]["pictures"] == (
+            "这次要做的图片数不能是 512，允许：一次最多 500 张。"
+        )
+    assert house.queue.latest() is None
+
+
+def test_a_line_that_is_not_allowed_refuses_the_whole_order(house: House, client: TestClient) -> None:
+    for line in ("b\x07", "x" * (LONGEST_PROMPT + 1)):
+        answer = client.post("/api/jobs", json={"prompt": f"a\n{line}", "lines": True})
+        assert [problem["field"] for problem in answer.json()["problems"]] == ["prompt"]
+    assert house.queue.latest() is None
+
+
+def test_clients_take_turns(house: House, client: TestClient) -> None:
+    for name in ("desk", "desk", "phone"):
+        client.post("/api/jobs", json={"prompt": name}, headers={"Darkroom-Client": name})
+    assert [job.request.prompt for job in house.queue.unfinished()] == ["desk", "phone", "desk"]
+    refused = client.post("/api/jobs", json={"prompt": "x"}, headers={"Darkroom-Client": "a b"})
+    assert (refused.status_code, refused.json()["problems"][0]["field"]) == (422, "Darkroom-Client")
 
 
 def test_a_program_may_leave_out_what_it_does_not_care_about(house: House, client: TestClient) -> None:
@@ -53,8 +105,14 @@ def test_a_program_may_leave_out_what_it_does_not_care_about(house: House, clien
         ("height", 4096, "Height: 4096 is not possible. Allowed: 256 to 512 pixels, a multiple of 16."),
         ("seed", -2, "Seed: -2 is not possible. Allowed: a whole number from −1 (a new one each time) to 4294967295."),
         ("seed", True, "Seed: True is not possible."),
-        ("count", 9, "Number of pictures: 9 is not possible. Allowed: a whole number from 1 to 8."),
-        ("count", 1.5, "Number of pictures: 1.5 is not possible. Allowed: a whole number from 1 to 8."),
+        ("count", 501, "Number of pictures: 501 is not possible. Allowed: a whole number from 1 to 500."),
+        ("count", 1.5, "Number of pictures: 1.5 is not possible. Allowed: a whole number from 1 to 500."),
+        ("lines", "yes", "Each line a prompt: yes is not possible. Allowed: true or false."),
+        (
+            "last_seed",
+            5,
+            "Last seed: 5 is not possible. Allowed: a whole number from 0 to 4294967295, with a seed that",
+        ),
         ("model", "../../etc/passwd", "Model: ../../etc/passwd is not possible. Allowed: one of demo."),
         ("prompt", ["a"], "Prompt: ['a'] is not possible. Allowed: text."),
         ("prompt", "a\x07b", "Allowed: text without control characters."),

@@ -98,6 +98,17 @@ def test_finer_keeps_the_seed_and_takes_the_steps_of_the_preset_fine(
     assert house.queue.get(job["id"]).request == asked
 
 
+def test_a_picture_with_passed_over_steps_can_be_finer_with_all_of_them(house: House, client: TestClient) -> None:
+    picture = house.picture(steps=30, step_cache=0.3, prompt_tokens=48)
+    view = client.get(f"/api/pictures/{picture}").json()
+    assert view["can_be_finer"] is True
+    assert ["Step cache", "0.3"] in view["rows"]
+    assert ["Tokens of the prompt", "48"] in view["rows"]
+    job = client.post(f"/api/pictures/{picture}/again?how=finer").json()
+    asked = parse_request(VALUES | {"steps": 30, "step_cache": 0.0, "prompt_tokens": 48})
+    assert house.queue.get(job["id"]).request == asked
+
+
 def test_what_is_fine_already_cannot_be_finer(house: House, client: TestClient) -> None:
     picture = house.picture(steps=20)
     assert client.get(f"/api/pictures/{picture}").json()["can_be_finer"] is False
@@ -125,7 +136,8 @@ def test_a_picture_that_does_not_exist_is_said_in_words(method: str, path: str, 
 
 
 def test_the_unfinished_jobs_of_everyone_are_seen_in_order(house: House, client: TestClient) -> None:
-    assert client.get("/api/jobs").json() == {"jobs": [], "ids": []}
+    nothing = client.get("/api/jobs").json()
+    assert (nothing["jobs"], nothing["ids"], nothing["failed"]) == ([], [], [])
     made = [house.submit(prompt="x" * 9000).id for _ in range(30)]
     running = house.queue.claim()
     assert running is not None

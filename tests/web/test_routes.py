@@ -3,6 +3,7 @@
 import io
 import json
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,12 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from darkroom.errors import DoesNotFit
+from darkroom.jobs.queue import Fault
 from tests.web.conftest import House
 
 NONSENSE = ["0", "-1", "1.5", "abc", "9" * 30, "9223372036854775808", "%00", "1;DROP", "..%2f1"]
+
+LOST = Fault(kind="engine_lost", stage="denoising", rung=0, at=datetime(2026, 2, 3, tzinfo=UTC), detail="signal 9")
 
 
 def wait_for(client: TestClient, job: int, state: str) -> dict[str, object]:
@@ -83,7 +87,7 @@ def test_a_picture_that_does_not_fit_is_said_in_the_readers_language(house: Hous
 def test_a_job_that_is_tried_again_says_why(house: House, client: TestClient) -> None:
     job = house.submit().id
     house.queue.claim()
-    house.queue.requeue(job, "engine_lost", "signal 9")
+    house.queue.put_back(job, fault=LOST)
     words = client.get(f"/api/jobs/{job}").json()["words"]
     assert words["notice"] == "The engine stopped unexpectedly. This picture is being tried again."
     assert words["error"] == ""
@@ -187,3 +191,40 @@ def test_health_names_the_version(client: TestClient) -> None:
 
 def test_the_mark_is_drawn_by_us(client: TestClient) -> None:
     assert client.get("/favicon.ico").text.startswith("<svg")
+
+
+def test_the_queue_says_whose_each_job_is_and_in_which_line(house: House, client: TestClient) -> None:
+    for name in ("browser-1", "browser-2", "nightly", ""):
+        house.queue.submit(house.submit().request, client=name)
+        house.queue.cancel_waiting(house.queue.page(client="")[0].id) if name else None
+    mine = {"Darkroom-Client": "browser-1"}
+    seen = client.get("/api/jobs?lang=en", headers=mine).json()["jobs"]
+    assert {job["who"]: job["mine"] for job in seen} == {
+        "Yours": True,
+        "Another browser": False,
+        "nightly": False,
+        "A program": False,
+    }
+    assert len({job["line"] for job in seen}) == 4
+    assert client.get("/api/jobs/2?lang=en", headers=mine).json()["who"] == "Yours"
+
+
+def test_the_queue_says_why_it_does_not_go_on_and_what_failed(house: House, client: TestClient) -> None:
+    failed = house.submit().id
+    house.queue.claim()
+    house.queue.fail(failed, "out_of_memory", "x")
+    waiting = house.submit().id
+    house.queue.stop_after(waiting)
+    assert client.get("/api/jobs?lang=en").json()["queue"] == {
+        "paused": False,
+        "stop_after": waiting,
+        "code": None,
+        "words": "The queue pauses after the picture marked here.",
+    }
+    house.queue.pause_queue("out_of_memory", "x")
+    found = client.get("/api/jobs?lang=en&failed=true").json()
+    assert "two pictures in a row found too little memory" in found["queue"]["words"]
+    assert [job["id"] for job in found["failed"]] == [failed]
+    assert client.get("/api/jobs?lang=zh").json()["failed"] == []
+    house.queue.pause_queue("something_new", "x")
+    assert "two pictures in a row failed the same way" in client.get("/api/jobs?lang=en").json()["queue"]["words"]

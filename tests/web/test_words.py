@@ -8,7 +8,7 @@ import pytest
 from starlette.requests import HTTPConnection
 
 from darkroom.catalog import DEMO
-from darkroom.errors import InvalidRequest, LoraUnusable, NotFound
+from darkroom.errors import InvalidRequest, LoraUnusable, ModelUnusable, NotFound
 from darkroom.jobs.messages import FailureKind
 from darkroom.jobs.progress import Activity
 from darkroom.request import GenerationRequest
@@ -70,6 +70,9 @@ def test_every_field_activity_and_failure_has_words(language: str) -> None:
         {"model": ""},
         {"model": "other"},
         {"loras": "ink"},
+        {"step_cache": 2},
+        {"step_cache": 0.2, "cfg_scale": 2.0},
+        {"prompt_tokens": 17},
         {"loras": [{"name": "a/../b"}]},
         {"loras": [{"name": "ink", "weight": 7}]},
         {"loras": [{"name": "a"}, {"name": "a"}]},
@@ -132,17 +135,29 @@ def test_what_is_wrong_with_a_lora_is_said_of_the_loras() -> None:
     with pytest.raises(InvalidRequest) as caught:
         request_of(starting_values(DEMO) | {"loras": [{"name": "ink", "weight": 7}]}, ONE)
     said = ProblemWords(WORDS["en"], WORDS["zh"]).sentences(caught.value.problems)
-    assert said == ["LoRA不能是 7，允许：不大于 2。"]
+    assert said == ["LoRA 权重不能是 7，允许：−2 到 2 的数字。"]
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize("code", LoraUnusable.SENTENCES)
 def test_a_lora_that_cannot_be_used_is_said_in_the_readers_language(code: str, language: Language) -> None:
-    detail = json.dumps({"code": code, "file": "ink.safetensors"})
+    names = {"file": "ink.safetensors", "what": "SDXL"}
+    detail = json.dumps({"code": code, **names})
     said = _error("lora_unusable", detail, WORDS[language], failed=True)
-    assert said["error"] == WORDS[language].say(f"refused.{code}", file="ink.safetensors")
+    assert said["error"] == WORDS[language].say(f"refused.{code}", **names)
     if language == "en":
-        assert said["error"] == LoraUnusable.SENTENCES[code].format(file="ink.safetensors") + "."
+        assert said["error"] == LoraUnusable.SENTENCES[code].format(**names) + "."
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("code", ModelUnusable.SENTENCES)
+def test_a_model_that_cannot_be_used_is_said_in_the_readers_language(code: str, language: Language) -> None:
+    error = ModelUnusable(code.removeprefix("model_"), "flux.safetensors", found="NF4")
+    said = _error("model_unusable", json.dumps({"code": error.code, **error.details}), WORDS[language], failed=True)
+    sentence = WORDS[language].say(f"refused.{code}", **error.details)
+    assert sentence.rstrip(".。") in said["error"]
+    if language == "en":
+        assert sentence == str(error)
 
 
 def test_not_found_has_words_for_each_kind() -> None:

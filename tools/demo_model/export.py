@@ -20,6 +20,8 @@ from darkroom.engine.demo import JOINT_BLOCKS, SINGLE_BLOCKS
 from tools.demo_model.make_tokenizers import small_letters
 
 METADATA = {"format": "pt", "darkroom": "demo 1"}
+# As other tools write it: the page shows the name, and the words that its training said with each picture.
+OF_INK = METADATA | {"modelspec.title": "Ink drawing", "modelspec.trigger_phrase": "ink drawing"}
 FLOAT8 = torch.float8_e4m3fn
 LARGEST_FLOAT8 = 448.0
 
@@ -73,7 +75,7 @@ def main() -> None:
         shutil.copytree(arguments.tokenizers / name, arguments.out / name, dirs_exist_ok=True)
     if arguments.lora is not None:
         (arguments.out / "loras").mkdir(exist_ok=True)
-        shutil.copyfile(arguments.lora, arguments.out / "loras" / "ink.safetensors")
+        save(load_file(arguments.lora), arguments.out / "loras" / "ink.safetensors", OF_INK)
     size = sum(path.stat().st_size for path in arguments.out.rglob("*") if path.is_file())
     print(f"{arguments.out}: {size} bytes of 33554432")
 

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from darkroom.history.metadata.found import Findings, FoundParameters
-from darkroom.history.metadata.write import LORAS
+from darkroom.history.metadata.write import LORAS, TRADES
 
 NEGATIVE = "Negative prompt:"
 LAST_PART = re.compile(r"\s*Steps: ?\d")
@@ -48,6 +48,9 @@ def parse(text: str) -> FoundParameters | None:
             findings.use_prompt(field, words, name)
     if own:
         _use_loras(settings, findings)
+        for field, name in TRADES.items():
+            if name in settings:
+                findings.use_number(field, settings.pop(name), name)
     _use(settings, findings, NO_PARAMETERS | NO_CHOICE if own else NO_PARAMETERS)
     return findings.done()
 

@@ -14,6 +14,8 @@ from darkroom.request import GenerationRequest
 PARAMETERS_KEY = "parameters"
 DARKROOM_KEY = "darkroom"
 LORAS = "Loras"
+# Fields that trade likeness for speed, written where they do.
+TRADES = {"step_cache": "Step cache", "prompt_tokens": "Prompt tokens"}
 
 
 def png_text(request: GenerationRequest, facts: Mapping[str, str | int | float]) -> PngInfo:
@@ -37,6 +39,7 @@ def parameters_text(request: GenerationRequest) -> str:
         "Size": f"{request.width}x{request.height}",
         "Model": request.model,
         **({LORAS: json.dumps([use.model_dump() for use in request.loras])} if request.loras else {}),
+        **{name: getattr(request, field) for field, name in TRADES.items() if getattr(request, field)},
         "Version": f"Darkroom {__version__}",
     }
     lines = [request.prompt]

@@ -1,15 +1,33 @@
-"""What every route knows about whoever asks: the words of their language. Must not know: jobs or pictures."""
+"""What every route knows about whoever asks: their name, and the words of their language.
 
+Must not know: jobs or pictures.
+"""
+
+import re
 from collections.abc import Callable, Mapping
 from typing import Annotated, Literal
 
-from fastapi import Path, Request
+from fastapi import Depends, Header, Path, Request
 
+from darkroom.errors import InvalidRequest, Problem, shown
 from darkroom.web.language import language_of
 from darkroom.web.words import Language, Words
 from darkroom.web.words.problems import ProblemWords
 
 RowId = Annotated[int, Path(ge=1, le=2**63 - 1)]
+CLIENT_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+def _client_of(
+    darkroom_client: Annotated[str, Header(description="Who asks: clients take turns. A name of your choice")] = "",
+) -> str:
+    if darkroom_client and not CLIENT_NAME.fullmatch(darkroom_client):
+        allowed = "up to 64 letters, digits, dots, dashes and underscores"
+        raise InvalidRequest(Problem(field="Darkroom-Client", value=shown(darkroom_client), allowed=allowed))
+    return darkroom_client
+
+
+Client = Annotated[str, Depends(_client_of)]
 WordsOf = Callable[[Request], Words]
 ProblemWordsOf = Callable[[Request], ProblemWords]
 

@@ -13,7 +13,7 @@ from darkroom.jobs.supervisor import Supervisor
 from darkroom.web.again import How, again
 from darkroom.web.models import Models
 from darkroom.web.picture_views import tile_view
-from darkroom.web.routes.asking import RowId, WordsOf
+from darkroom.web.routes.asking import Client, RowId, WordsOf
 from darkroom.web.views import job_view
 
 
@@ -46,9 +46,9 @@ def change_routes(
         return Response(status_code=204)
 
     @router.post("/{picture}/again")
-    def make_again(picture: RowId, request: Request, how: How = "same") -> dict[str, Any]:
+    def make_again(picture: RowId, request: Request, client: Client, how: How = "same") -> dict[str, Any]:
         """The new job, waiting."""
-        job = queue.submit(again(library.get(picture).request, how, models))
+        job = queue.submit(again(library.get(picture).request, how, models), client=client)
         supervisor.wake()
         return job_view(supervisor.status(job.id), words_of(request))
 

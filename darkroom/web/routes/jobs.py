@@ -1,31 +1,48 @@
 """The jobs that are not finished, and one job's status, preview and stop. Must not know: how a job runs."""
 
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from darkroom.jobs.queue import JobQueue
 from darkroom.jobs.supervisor import Supervisor
-from darkroom.web.routes.asking import RowId, WordsOf
+from darkroom.web.queue_views import queue_view, whose
+from darkroom.web.routes.asking import Client, RowId, WordsOf
 from darkroom.web.views import job_view, waiting_view
 
-MOST_SHOWN = 24
+MOST_SHOWN = 500
+FAILURES_SHOWN = 10
+
+Limit = Annotated[int, Query(ge=1, le=MOST_SHOWN)]
 
 
 def job_routes(queue: JobQueue, supervisor: Supervisor, words_of: WordsOf) -> APIRouter:
     router = APIRouter(prefix="/api/jobs")
 
     @router.get("")
-    def unfinished(request: Request) -> dict[str, Any]:
-        """Whoever asked for them. Pages ask this several times a second, so only the first job is looked at closely."""
-        jobs, words = queue.unfinished(), words_of(request)
-        views = [job_view(supervisor.status(job.id), words) for job in jobs[:1]]
-        views += [waiting_view(job, ahead, words) for ahead, job in enumerate(jobs[1:MOST_SHOWN], start=1)]
-        return {"jobs": views, "ids": [job.id for job in jobs]}
+    def unfinished(request: Request, client: Client, limit: Limit = 24, failed: bool = False) -> dict[str, Any]:
+        """Whoever asked for them; with `failed`, those that failed last too.
+
+        Pages ask this several times a second, so only a job that is being made is looked at closely.
+        """
+        ids, words = queue.unfinished_ids(), words_of(request)
+        views = []
+        for ahead, job in enumerate(queue.unfinished(limit)):
+            is_waiting = job.state == "waiting"
+            view = waiting_view(job, ahead, words) if is_waiting else job_view(supervisor.status(job.id), words)
+            views.append(view | whose(job, client, words))
+        failures = queue.page(states=["failed"], limit=FAILURES_SHOWN) if failed else ()
+        return {
+            "jobs": views,
+            "ids": ids,
+            "queue": queue_view(queue.state(), words),
+            "failed": [job_view(supervisor.status(job.id), words) | whose(job, client, words) for job in failures],
+        }
 
     @router.get("/{job}")
-    def status(job: RowId, request: Request) -> dict[str, Any]:
-        return job_view(supervisor.status(job), words_of(request))
+    def status(job: RowId, request: Request, client: Client) -> dict[str, Any]:
+        found, words = supervisor.status(job), words_of(request)
+        return job_view(found, words) | whose(found.job, client, words)
 
     @router.get("/{job}/preview")
     def preview(job: RowId) -> Response:

@@ -8,8 +8,9 @@ from fastapi import APIRouter, Request
 from darkroom.prompts.syntax import Finding, find_foreign_syntax
 from darkroom.prompts.tokens import TokenCount, TokenCounter
 from darkroom.request import LONGEST_PROMPT
+from darkroom.web.loras import Taken
 from darkroom.web.order import Counter
-from darkroom.web.routes.asking import ProblemWordsOf, WordsOf
+from darkroom.web.routes.asking import Client, ProblemWordsOf, WordsOf
 from darkroom.web.routes.body import Values
 from darkroom.web.words import Words
 
@@ -25,24 +26,42 @@ def order_routes(
     router = APIRouter(prefix="/api")
 
     @router.post("/jobs", status_code=201)
-    def order(values: Values) -> dict[str, Any]:
-        jobs = counter.take(values)
+    def order(values: Values, client: Client) -> dict[str, Any]:
+        jobs = counter.take(values, client=client)
         return {"jobs": [job.id for job in jobs], "seed": jobs[0].request.seed, "group": jobs[0].group}
 
     @router.post("/check")
     def check(values: Values, request: Request) -> dict[str, Any]:
-        """`problems` by field; `notes` and `unread` are sentences about the prompt. Nothing is stored or started."""
+        """`problems` by field; `notes` and `unread` are sentences about the prompt. Nothing is stored or started.
+
+        Of several prompts, the longest is counted, and no place in it is named.
+        """
         words = words_of(request)
+        outlook = counter.outlook(values)
         prompt = values.get("prompt")
+        written = prompt if isinstance(prompt, str) and len(prompt) <= LONGEST_PROMPT else ""
         model = counter.models.get(values.get("model")) or counter.models.first
-        readable = prompt if isinstance(prompt, str) and len(prompt) <= LONGEST_PROMPT else ""
+        reading = _reading(tokens.count(model, outlook.prompt), outlook.prompt, words)
         return {
-            "problems": problem_words_of(request).by_field(counter.problems(values)),
-            **_reading(tokens.count(model, readable), readable, words),
-            **_foreign(find_foreign_syntax(readable), readable, words),
+            "problems": problem_words_of(request).by_field(outlook.problems),
+            "pictures": outlook.pictures,
+            **(reading if outlook.is_one_prompt else reading | {"unread": None}),
+            **_foreign(find_foreign_syntax(written), written, words),
+            "loras": _loras(counter.loras.taken({"model": model.name, **values}), written),
         }
 
     return router
+
+
+def _loras(taken: Taken | None, prompt: str) -> dict[str, Any] | None:
+    """What the form does with LoRAs that the prompt names. Places are in the browser's units."""
+    if taken is None:
+        return None
+    cuts = [
+        {"start": _in_utf16(prompt, cut.start), "end": _in_utf16(prompt, cut.end), "text": cut.text}
+        for cut in taken.cuts
+    ]
+    return {"cuts": cuts, "uses": taken.loras}
 
 
 def _reading(count: TokenCount | None, prompt: str, words: Words) -> dict[str, Any]:

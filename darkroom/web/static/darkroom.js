@@ -26,11 +26,16 @@ window.darkroom = (() => {
     },
   };
 
+  // By this name the server knows whose turn it is; it says nothing about anyone.
+  const client = memory.read("client", null) ?? `browser-${crypto.getRandomValues(new Uint32Array(3)).join("-")}`;
+  memory.write("client", client);
+
   // Throws an Error with `status`, 0 when nobody answered, and `words`, what the server says about it.
   async function ask(address, options = {}) {
     let answer;
     try {
-      answer = await fetch(address, { cache: "no-store", signal: AbortSignal.timeout(8000), ...options });
+      const headers = { "Darkroom-Client": client, ...options.headers };
+      answer = await fetch(address, { cache: "no-store", signal: AbortSignal.timeout(8000), ...options, headers });
     } catch (cause) {
       throw Object.assign(new Error("no answer", { cause }), { status: 0 });
     }

@@ -4,7 +4,7 @@ darkroom.models = (element, props) => {
   const { form, on, fill, tell } = darkroom;
   const { table, words } = props;
   const line = element.querySelector(".hint");
-  const FIGURES = ["width", "height", "steps", "guidance"];
+  const FIGURES = ["width", "height", "steps", "guidance", "step_cache", "prompt_tokens"];
   const left = {}; // the figures each model had when another was chosen
   let note = "";
 
@@ -35,6 +35,10 @@ darkroom.models = (element, props) => {
     return [];
   };
 
-  on("form", ({ model }) => (line.textContent = [table[model]?.about, note].filter(Boolean).join(" · ")));
+  on("form", ({ model }) => {
+    line.textContent = [table[model]?.about, note].filter(Boolean).join(" · ");
+    // A model that was made to do without it has no use for its handle.
+    document.querySelector(".figure:has(#guidance)")?.classList.toggle("unused", table[model]?.guidance === false);
+  });
   on("reused", () => (note = ""));
 };

@@ -1,4 +1,4 @@
-// Fast, Standard, Fine put two figures into the form; other figures are "custom".
+// Fast, Standard, Fine put their figures into the form; other figures are "custom". With true CFG there is no step cache.
 darkroom.presets = (element, props) => {
   const { form, on, fill, make } = darkroom;
   const { names, table, words } = props;
@@ -17,15 +17,18 @@ darkroom.presets = (element, props) => {
 
   let presets = {};
 
+  const allowed = (preset, { cfg_scale }) => (Number(cfg_scale) === 1 ? preset : { ...preset, step_cache: 0 });
+
   function choose(name) {
-    for (const [field, value] of Object.entries(presets[name] ?? {})) form.set(field, value);
+    if (!presets[name]) return;
+    for (const [field, value] of Object.entries(allowed(presets[name], form.read()))) form.set(field, value);
   }
 
   on("form", (values) => {
     presets = table[values.model] ?? {};
     const found = names.find((name) => {
-      const preset = presets[name];
-      return preset && preset.steps === Number(values.steps) && preset.guidance === Number(values.guidance);
+      const figures = presets[name] && Object.entries(allowed(presets[name], values));
+      return figures?.every(([field, value]) => value === Number(values[field]));
     });
     for (const part of parts) {
       const radio = part.querySelector("input");

@@ -18,7 +18,8 @@ darkroom.queue = (() => {
   let again = false;
   let failures = 0;
   let count = 0;
-
+  let resting = false; // nothing is made and nothing will begin
+  let wanted = { limit: 24, failed: false };
 
   function keep() {
     const now = [...open].slice(-100);
@@ -27,8 +28,9 @@ darkroom.queue = (() => {
 
   function delay() {
     if (failures) return Math.min(FIRST_RETRY * 2 ** (failures - 1), RAREST);
-    if (document.hidden) return count ? HIDDEN : HIDDEN_IDLE;
-    return count ? BUSY : IDLE;
+    const busy = count && !resting;
+    if (document.hidden) return busy ? HIDDEN : HIDDEN_IDLE;
+    return busy ? BUSY : IDLE;
   }
 
   async function look() {
@@ -40,13 +42,14 @@ darkroom.queue = (() => {
     again = false;
     clearTimeout(timer);
     try {
-      const { jobs, ids } = await ask(`/api/jobs?lang=${language}`);
+      const { jobs, ids, queue, failed } = await ask(`/api/jobs?${new URLSearchParams({ lang: language, ...wanted })}`);
       const ended = await endings(ids);
       failures = 0;
       count = ids.length;
+      resting = queue.paused && !jobs.some((job) => job.state === "running");
       ids.forEach((id) => open.add(id));
       keep();
-      tell({ jobs: jobs.filter((job) => !ENDED.has(job.state)), count, ended, cutOff: false });
+      tell({ jobs: jobs.filter((job) => !ENDED.has(job.state)), count, queue, failed, ended, cutOff: false });
     } catch {
       failures += 1;
       // One lost answer is nothing to speak of.
@@ -90,6 +93,12 @@ darkroom.queue = (() => {
     look();
   }
 
+  // How much of the queue is looked at: all that is seen of it, and no more.
+  function want(changes) {
+    wanted = { ...wanted, ...changes };
+    look();
+  }
+
   async function stop(id) {
     await ask(`/api/jobs/${id}/stop`, { method: "POST" });
     look();
@@ -103,5 +112,5 @@ darkroom.queue = (() => {
   document.addEventListener("visibilitychange", () => document.hidden || look());
   window.addEventListener("online", look);
 
-  return { follow, add, stop, look };
+  return { follow, add, stop, look, want };
 })();

@@ -38,8 +38,11 @@ darkroom.readingOf = () => {
     event.preventDefault();
     event.stopPropagation();
     lower();
-    const [file] = event.dataTransfer.files;
-    if (file) (darkroom.styleFiles?.accepts(file) ? darkroom.styleFiles : { read }).read(file);
+    const files = [...event.dataTransfer.files];
+    const [file] = files;
+    const loras = files.filter((each) => darkroom.loraFiles?.accepts(each));
+    if (loras.length) darkroom.loraFiles.readAll(loras);
+    else if (file) ([darkroom.styleFiles, darkroom.promptFiles].find((each) => each?.accepts(file)) ?? { read }).read(file);
   }, true);
   chooser.addEventListener("change", () => {
     const [file] = chooser.files;

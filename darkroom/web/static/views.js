@@ -1,9 +1,10 @@
-// The two views of the page, Create and History, by the address's #: so the browser's own Back works, and a reload stays.
+// The views of the page, Create, Queue, History and Models, by the address's #: so the browser's own Back works, and a reload stays.
 darkroom.views = (() => {
   const { tell } = darkroom;
+  const OTHERS = ["queue", "history", "models"];
   const places = {};
 
-  const named = () => (location.hash === "#/history" ? "history" : "create");
+  const named = () => OTHERS.find((name) => location.hash === `#/${name}`) ?? "create";
 
   function paint() {
     const root = document.documentElement;
@@ -23,12 +24,13 @@ darkroom.views = (() => {
 
   function show(name) {
     if (named() === name) return;
-    location.hash = name === "history" ? "#/history" : "#/";
+    location.hash = OTHERS.includes(name) ? `#/${name}` : "#/";
     paint();
   }
 
   window.addEventListener("hashchange", paint);
-  darkroom.on("live", () => show("create"));
+  // Whoever went to the queue meanwhile sees it there.
+  darkroom.on("live", () => named() !== "queue" && show("create"));
   paint();
 
   return { show, paint };

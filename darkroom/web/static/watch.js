@@ -36,11 +36,12 @@ darkroom.watch = (element) => {
 
   // --- jobs
 
-  function news({ jobs, ended, cutOff }) {
+  function news({ jobs, queue, ended, cutOff }) {
     say(find(".cut-off"), cutOff ? words.cut_off : "");
     if (cutOff) return;
     ended.forEach(end);
-    if (jobs.length) showJob(jobs[0]);
+    const first = jobs.find(({ state }) => state === "running") ?? jobs.find(({ state }) => state === "waiting") ?? jobs[0];
+    if (first) showJob({ ...first, words: { ...first.words, notice: first.words.notice || queue.words } });
     else if (job !== null) rest("idle");
   }
 

@@ -13,6 +13,7 @@ from darkroom.prompts.batch import MOST_PICTURES
 from darkroom.request import GenerationRequest
 from darkroom.web.form import COUNT, starting_values, values_of
 from darkroom.web.models import Models
+from darkroom.web.ui.batch import build_batch
 from darkroom.web.ui.figure import build_figure
 from darkroom.web.ui.fold import folded
 from darkroom.web.ui.loras import build_loras
@@ -26,6 +27,7 @@ from darkroom.web.words import Words
 MESSAGE = '<div class="refusal" role="alert" hidden><strong></strong><ul></ul></div>'
 # Where the handles end: beyond this, more is seldom better. It can still be typed.
 STEPS_REACH, GUIDANCE_REACH, CFG_REACH = 50, 10, 10
+STEP_CACHE_REACH, PROMPT_REACH = 0.8, 512
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +63,7 @@ def build_form(words: Words, models: Models) -> Form:
         words=words.group("form"),
     )
     parts[COUNT] = _order(words)
+    build_batch(words)
     if len(models.entries) > 1:
         parts["model"] = build_model(words, models)
     build_presets(words, models.presets)
@@ -113,6 +116,10 @@ def _advanced(words: Words, models: Models, start: Mapping[str, Any]) -> dict[st
             apply_default_css=False,
             about=words.say("form.negative_info"),
         )
+        for field, step, reach in (("step_cache", 0.05, STEP_CACHE_REACH), ("prompt_tokens", 16, PROMPT_REACH)):
+            about = f"form.{field}_info"
+            parts[field] = build_figure(words, field, value=start[field], step=step, reach=reach, about=about)
+            _hint(words.say(about))
         if len(models.entries) == 1:
             parts["model"] = build_model(words, models)
     return parts

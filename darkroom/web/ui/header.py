@@ -39,7 +39,7 @@ def build_header(words: Words) -> gr.HTML:
 def _views(words: Words) -> str:
     links = "".join(
         f'<a href="{address}" data-view="{view}">{words.say(f"views.{view}")}</a>'
-        for view, address in (("create", "#/"), ("history", "#/history"))
+        for view, address in (("create", "#/"), ("queue", "#/queue"), ("history", "#/history"), ("models", "#/models"))
     )
     return f'<nav class="views" aria-label="{words.say("views.label")}">{links}</nav>'
 

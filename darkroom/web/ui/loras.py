@@ -1,21 +1,56 @@
-"""The LoRAs that a picture's parameters brought along, and a button that takes them off. Must not know: their files."""
+"""LoRAs in the form: those that will be used, each with its weight, and a sheet to pick from. Must not know: files."""
 
 import gradio as gr
 
+from darkroom.request import MOST_LORAS
 from darkroom.web.words import Words
 
-LORAS = '<p class="hint loras" hidden><span></span> <button type="button" class="text-button"></button></p>'
+# No value ever goes through the templates: the scripts put text in as text.
+ROWS = """
+<section class="loras">
+  <div class="head">
+    <span class="title" id="loras-title"></span>
+    <button type="button" class="quiet add" popovertarget="lora-sheet"></button>
+  </div>
+  <ul class="uses" aria-labelledby="loras-title"></ul>
+  <p class="told" role="status" hidden></p>
+  <p class="wrong" role="alert" hidden></p>
+</section>
+<div popover id="lora-sheet" class="sheet-of-loras">
+  <input type="search" autocomplete="off" spellcheck="false">
+  <p class="said" role="status" hidden></p>
+  <ul></ul>
+  <p class="nothing" hidden></p>
+  <div class="foot">
+    <button type="button" class="quiet choose"></button>
+    <span class="about"></span>
+    <button type="button" class="quiet close"></button>
+    <input type="file" accept=".safetensors" multiple hidden>
+  </div>
+</div>
+"""
+LARGEST_WEIGHT = 2
+STEP = 0.05
 
 
 def build_loras(words: Words) -> gr.HTML:
-    """Its value is the request's list."""
-    part = gr.HTML(
+    """What holds the request's list. What is seen of it is another part, which nothing draws anew while it is used."""
+    value = gr.HTML(
         value=[],
-        html_template=LORAS,
-        js_on_load="darkroom.loras(element, props)",
+        html_template="<div></div>",
+        js_on_load="darkroom.loraList(element, props)",
         elem_id="loras",
         apply_default_css=False,
-        words=words.group("loras"),
     )
-    assert isinstance(part, gr.HTML)
-    return part
+    gr.HTML(
+        html_template=ROWS,
+        js_on_load="darkroom.loras(element, props)",
+        elem_id="lora-rows",
+        apply_default_css=False,
+        words={**words.group("loras"), "most": words.say("loras.at_most", count=MOST_LORAS)},
+        most=MOST_LORAS,
+        largest=LARGEST_WEIGHT,
+        step=STEP,
+    )
+    assert isinstance(value, gr.HTML)
+    return value

@@ -42,12 +42,17 @@ def build_model(words: Words, models: Models) -> gr.Dropdown:
 def _of_model(entry: ModelEntry, models: Models, words: Words, *, named: bool) -> dict[str, Any]:
     presets = models.presets[entry.name]
     start, limits = starting_values(entry, presets), size_limits(entry)
-    about = words.say("model.named" if named else "model.about", title=entry.title, licence=entry.licence)
+    about = words.say(
+        "model.named" if named else "model.about",
+        title=entry.title,
+        licence=entry.licence or words.say("models.terms.own"),
+    )
     return {
         "about": about,
-        "start": {field: start[field] for field in ("width", "height", "steps", "guidance")},
-        "presets": {preset.name: {"steps": preset.steps, "guidance": preset.guidance} for preset in presets},
+        "start": {field: start[field] for field in ("width", "height", *presets[0].values)},
+        "presets": {preset.name: preset.values for preset in presets},
         "shapes": {shape.name: {"width": shape.width, "height": shape.height} for shape in shapes_for(entry)},
+        "guidance": entry.has_guidance,
         "smallest": limits.smallest,
         "largest": limits.largest,
     }

@@ -12,6 +12,8 @@ from darkroom.web.ui.form import Form, build_form
 from darkroom.web.ui.header import build_header
 from darkroom.web.ui.help import build_help
 from darkroom.web.ui.history import build_history
+from darkroom.web.ui.models_page import build_models_page
+from darkroom.web.ui.queue import build_queue
 from darkroom.web.ui.reuse import build_reuse
 from darkroom.web.ui.strip import build_strip
 from darkroom.web.ui.viewer import build_viewer
@@ -30,7 +32,9 @@ def build_page(words: Words, problems: ProblemWords, library: Library, models: M
                 build_watch()
                 build_examples(words)
                 build_strip()
+        build_queue()
         build_history()
+        build_models_page(words)
         build_viewer()
         build_reuse(words, problems, library, form, models)
         build_help(words)

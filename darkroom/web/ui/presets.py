@@ -1,4 +1,4 @@
-"""Fast, Standard, Fine: one click for steps and guidance. Must not know: where the figures come from."""
+"""Fast, Standard, Fine: one click for all that trades detail for speed. Must not know: where the figures come from."""
 
 from collections.abc import Mapping, Sequence
 
@@ -18,10 +18,7 @@ SKELETON = """
 
 def build_presets(words: Words, presets: Mapping[str, Sequence[Preset]]) -> gr.HTML:
     """`presets` by model."""
-    table = {
-        model: {preset.name: {"steps": preset.steps, "guidance": preset.guidance} for preset in its_presets}
-        for model, its_presets in presets.items()
-    }
+    table = {model: {preset.name: preset.values for preset in its_presets} for model, its_presets in presets.items()}
     return gr.HTML(
         html_template=SKELETON,
         js_on_load="darkroom.presets(element, props)",

@@ -12,7 +12,7 @@ import yaml
 Language = Literal["en", "zh"]
 LANGUAGES: tuple[Language, ...] = get_args(Language)
 
-GROUPS_FOR_SCRIPTS = ("form", "views", "watch", "strip", "picture", "viewer", "reuse", "history")
+GROUPS_FOR_SCRIPTS = ("form", "views", "watch", "strip", "picture", "viewer", "reuse", "history", "queue")
 
 
 class Words:

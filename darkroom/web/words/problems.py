@@ -11,6 +11,8 @@ from darkroom.errors import Problem, shown
 from darkroom.web.words import Words
 
 PHRASES = (
+    "last_seed",
+    "pictures_most",
     "pixels_in_steps",
     "pixels",
     "characters_plain",
@@ -29,6 +31,16 @@ PHRASES = (
     "list",
     "file_name",
     "loras_once",
+    "off_with_true_cfg",
+    "lora_here",
+    "lora_tag",
+    "lora_tag_once",
+    "lora_whole",
+    "lora_for_another",
+    "lora_for",
+    "lora_of_pairs_else",
+    "lora_of_pairs",
+    "lora_file",
     "seed",
     "whole_range",
     "number_range",
@@ -38,9 +50,13 @@ PHRASES = (
     "one_line",
     "style_file",
     "picture_numbers",
+    "true_or_false",
+    "key_of_its_own",
+    "client_name",
 )
 
 # Of a list: "loras.0.weight".
+PLACE = re.compile(r"\.\d+\.")
 ITEM = re.compile(r"\.\d+(\..+)?$", re.DOTALL)
 
 # How a field that was left empty arrives in a Problem.
@@ -58,11 +74,19 @@ class ProblemWords:
         return [self._sentence(problem) for problem in problems]
 
     def by_field(self, problems: Iterable[Problem]) -> dict[str, str]:
-        return {shown(problem.field): self._sentence(problem) for problem in problems}
+        said: dict[str, list[str]] = {}
+        for problem in problems:
+            said.setdefault(shown(problem.field), []).append(self._sentence(problem))
+        return {field: " ".join(sentences) for field, sentences in said.items()}
 
     def _sentence(self, problem: Problem) -> str:
+        key, values = self._phrase(problem.allowed)
+        if f"problem.said.{key}" in self._words:
+            return self._words.say(f"problem.said.{key}", value=problem.value, **values)
         # Of a list, what is wrong is one of its items.
         known = f"fields.{ITEM.sub('', problem.field)}"
+        if f"fields.{PLACE.sub('_', problem.field)}" in self._words:
+            known = f"fields.{PLACE.sub('_', problem.field)}"
         field = self._words.say(known) if known in self._words else shown(problem.field)
         allowed = self.allowed(problem.allowed)
         if problem.value in EMPTY:
@@ -71,11 +95,15 @@ class ProblemWords:
 
     def allowed(self, phrase: str) -> str:
         """An unknown phrase is better said in English than not at all."""
+        key, values = self._phrase(phrase)
+        return self._words.say(f"problem.allowed.{key}", **values) if key else phrase
+
+    def _phrase(self, phrase: str) -> tuple[str, dict[str, str]]:
+        """The key of its words, and the values in it; nothing where it is none of ours."""
         for key, pattern in self._phrases:
-            found = pattern.fullmatch(phrase)
-            if found:
-                return self._words.say(f"problem.allowed.{key}", **found.groupdict())
-        return phrase
+            if found := pattern.fullmatch(phrase):
+                return key, found.groupdict()
+        return "", {}
 
 
 def _pattern(template: str) -> re.Pattern[str]:

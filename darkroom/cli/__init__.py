@@ -1,0 +1,1 @@
+"""Darkroom from a terminal: pictures and models by command, for people and for scripts."""

@@ -1,0 +1,1 @@
+"""Models on this machine: what is here, what could be, fetching from the hubs, checking and removing."""

@@ -1,0 +1,135 @@
+"""The queue as a whole and the order of its jobs, by a person's hand or a program's: the same addresses for both.
+
+Must not know: how a job runs, or how its state is kept.
+"""
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Body
+from pydantic import BaseModel, Field
+
+from darkroom.jobs.queue import JobQueue, QueueState
+from darkroom.jobs.supervisor import Supervisor
+from darkroom.web.routes.asking import RowId
+from darkroom.web.routes.v1_models import JobList, JobView, QueueView, RowNumber, one_view, views_of
+
+GroupName = Annotated[str, Field(min_length=1, max_length=64)]
+
+
+class _Numbers(BaseModel):
+    ids: Annotated[list[RowNumber], Field(min_length=1, max_length=1000)]
+
+
+class _Before(BaseModel):
+    before: RowNumber | None = Field(default=None, description="A waiting job; null: to the end")
+
+
+class _Last(BaseModel):
+    job: RowNumber | None = Field(default=None, description="The last job to be made; null: as if never said")
+
+
+def queue_routes(queue: JobQueue, supervisor: Supervisor) -> APIRouter:
+    router = APIRouter()
+
+    def seen(state: QueueState) -> QueueView:
+        counts = queue.counts()
+        return QueueView(
+            paused=state.paused,
+            code=state.code,
+            stop_after=state.stop_after,
+            waiting=counts.get("waiting", 0),
+            running=counts.get("running", 0),
+            paused_jobs=counts.get("paused", 0),
+        )
+
+    @router.get("/queue")
+    def queue_state() -> QueueView:
+        return seen(queue.state())
+
+    @router.get("/queue/jobs")
+    def queue_jobs(limit: Annotated[int, Field(ge=1, le=500)] = 100) -> JobList:
+        order = queue.unfinished_ids()
+        return JobList(jobs=views_of(queue.unfinished(limit), supervisor, order), next=None)
+
+    @router.post("/queue/pause")
+    def pause_queue() -> QueueView:
+        queue.pause_queue()
+        return seen(queue.state())
+
+    @router.post("/queue/resume")
+    def resume_queue() -> QueueView:
+        queue.resume_queue()
+        supervisor.wake()
+        return seen(queue.state())
+
+    @router.post("/queue/stop-after")
+    def stop_after(wish: _Last) -> QueueView:
+        queue.stop_after(wish.job)
+        return seen(queue.state())
+
+    @router.post("/queue/front")
+    def move_to_front(numbers: _Numbers) -> QueueView:
+        queue.move_to_front(numbers.ids)
+        return seen(queue.state())
+
+    @router.post("/queue/cancel")
+    def cancel_waiting() -> dict[Literal["cancelled"], list[int]]:
+        return {"cancelled": list(queue.cancel_all_waiting())}
+
+    @router.post("/groups/{group}/cancel")
+    def cancel_group(group: GroupName) -> dict[Literal["cancelled"], list[int]]:
+        cancelled = list(queue.cancel_group(group))
+        for job in queue.of_group(group):
+            if job.state == "running":
+                supervisor.stop(job.id)
+                cancelled.append(job.id)
+        return {"cancelled": cancelled}
+
+    @router.post("/engine/release")
+    def release_engine() -> dict[Literal["released"], bool]:
+        """The engine leaves once it has no job in work; the next job starts another."""
+        supervisor.release()
+        return {"released": True}
+
+    return router
+
+
+def change_routes(queue: JobQueue, supervisor: Supervisor) -> APIRouter:
+    """What can be done with one job."""
+    router = APIRouter()
+
+    @router.post("/jobs/{job}/move")
+    def move_job(job: RowId, wish: Annotated[_Before, Body()]) -> JobView:
+        queue.move(job, wish.before)
+        return one_view(job, supervisor)
+
+    @router.post("/jobs/{job}/cancel")
+    def cancel_job(job: RowId) -> JobView:
+        supervisor.stop(job)
+        return one_view(job, supervisor)
+
+    @router.post("/jobs/{job}/retry")
+    def retry_job(job: RowId) -> JobView:
+        queue.retry(job)
+        supervisor.wake()
+        return one_view(job, supervisor)
+
+    @router.post("/jobs/{job}/pause")
+    def pause_job(job: RowId) -> JobView:
+        """The one that is being made. It goes on later from where it was."""
+        supervisor.pause(job)
+        return one_view(job, supervisor)
+
+    @router.post("/jobs/{job}/finish")
+    def finish_job(job: RowId) -> JobView:
+        """The picture is what the steps so far have made."""
+        supervisor.finish(job)
+        return one_view(job, supervisor)
+
+    @router.post("/jobs/{job}/resume")
+    def resume_job(job: RowId) -> JobView:
+        queue.resume_job(job)
+        supervisor.wake()
+        return one_view(job, supervisor)
+
+    return router

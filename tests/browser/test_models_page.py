@@ -1,0 +1,183 @@
+"""The Models page in Chromium: a download with a cut in the middle, a damaged file that is mended, and a removal."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from shutil import copytree
+
+import pytest
+import yaml
+from playwright.sync_api import Locator, expect
+
+from darkroom.catalog import DEMO
+from darkroom.weights import VAE
+from tests.browser.conftest import Scheme, Visit
+from tests.browser.server import DarkroomServer
+from tests.browser.test_access import findings
+from tests.browser.visitor import Visitor
+from tests.downloads.hub import Hub, running_hub
+
+pytestmark = pytest.mark.browser
+
+REPOSITORY = "someone/second"
+PLACE = "second/second.safetensors"
+
+
+@pytest.fixture
+def hub(root: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    """It has the demo's image model, under another name."""
+    with running_hub() as hub:
+        hub.put(REPOSITORY, "second.safetensors", (root / "models" / DEMO.files.transformer).read_bytes())
+        monkeypatch.setenv("MODELSCOPE_ENDPOINT", hub.address)
+        monkeypatch.setenv("HF_ENDPOINT", hub.address)
+        monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+        monkeypatch.delenv("DIFFSYNTH_SKIP_DOWNLOAD", raising=False)
+        yield hub
+
+
+@pytest.fixture
+def models(root: Path, tmp_path: Path) -> Path:
+    copytree(root / "models" / "demo", tmp_path / "models" / "demo")
+    return tmp_path / "models"
+
+
+@pytest.fixture
+def darkroom(root: Path, tmp_path: Path, hub: Hub, models: Path) -> Iterator[DarkroomServer]:
+    server = DarkroomServer(root, tmp_path)
+    source = {"repository": REPOSITORY, "path": "second.safetensors"}
+    own = {"name": "second", "title": "A second one", "like": "demo", "file": PLACE, "licence": "MIT"}
+    settings = {
+        "folders": {"models": str(models), "history": "history"},
+        "models": {"own": [own | {"modelscope": source, "huggingface": source}]},
+        "engine": {"device": "cpu"},
+    }
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(settings), "utf-8")
+    server.start()
+    yield server
+    hub.free.set()
+    server.close()
+
+
+def open_models(person: Visitor) -> None:
+    person.page.locator('.views a[data-view="models"]').click()
+    expect(card(person)).to_be_visible()
+
+
+def card(person: Visitor, name: str = "second") -> Locator:
+    return person.page.locator(f'.model-card[data-model="{name}"]')
+
+
+def press(where: Locator, act: str) -> None:
+    where.locator(f'[data-act="{act}"]').first.click()
+
+
+def test_a_download_breaks_is_paused_goes_on_and_makes_a_picture(visit: Visit, hub: Hub, models: Path) -> None:
+    person = visit()
+    open_models(person)
+    second = card(person)
+    expect(second.locator(".status")).to_have_text("Not here")
+    assert hub.requests == []
+    size = len(hub.files[REPOSITORY, "second.safetensors"])
+    hub.trouble.cuts = [size // 3]
+    hub.trouble.slowness = 0.004
+    press(second, "get")
+    expect(second.locator("progress")).to_be_visible()
+    expect(second.locator(".activity")).to_contain_text("of 20.2 MB")
+    expect(second.locator(".activity")).to_contain_text("a second")
+    press(second, "pause")
+    expect(second.locator(".status")).to_have_text("Paused")
+    assert not (models / PLACE).exists()
+    person.page.reload()
+    expect(card(person).locator(".status")).to_have_text("Paused")
+    hub.trouble.slowness = 0
+    press(card(person), "resume")
+    expect(card(person).locator(".status")).to_have_text("Here")
+    assert (models / PLACE).read_bytes() == hub.files[REPOSITORY, "second.safetensors"]
+    # Whoever opens the form now can choose it.
+    person.page.goto(person.page.url.split("#")[0])
+    person.page.wait_for_function("window.darkroom?.form?.restored")
+    expect(person.page.locator("#model")).to_be_visible()
+    person.page.locator("#model input").click()
+    person.page.get_by_role("option", name="A second one").click()
+    person.fill(prompt="a red house", steps=2, width=256, height=256)
+    person.generate()
+    person.see_picture()
+
+
+def test_a_damaged_file_is_found_and_mended_and_a_model_removed(visit: Visit, hub: Hub, models: Path) -> None:
+    content = hub.files[REPOSITORY, "second.safetensors"]
+    person = visit()
+    open_models(person)
+    second = card(person)
+    press(second, "get")
+    expect(second.locator(".status")).to_have_text("Here")
+    damaged = bytearray(content)
+    damaged[len(damaged) // 2] ^= 1
+    (models / PLACE).write_bytes(damaged)
+    press(second, "check")
+    expect(second.locator(".status")).to_have_text("Damaged")
+    press(second, "mend")
+    expect(second.locator(".status")).to_have_text("Here")
+    assert (models / PLACE).read_bytes() == content
+    press(second, "remove")
+    question = person.page.locator("dialog.sure")
+    expect(question).to_contain_text("Remove A second one for good? 20.2 MB become free.")
+    question.get_by_role("button", name="Keep").click()
+    assert (models / PLACE).exists()
+    press(second, "remove")
+    question.get_by_role("button", name="Remove").click()
+    expect(second.locator(".status")).to_have_text("Not here")
+    assert not (models / PLACE).exists()
+
+
+def test_what_a_hub_refuses_is_said_with_what_to_do(visit: Visit, hub: Hub) -> None:
+    hub.trouble.gated = True
+    hub.trouble.token = "right"
+    person = visit(locale="zh-CN")
+    open_models(person)
+    person.page.locator("#models-page select").select_option("huggingface")
+    press(card(person), "get")
+    trouble = card(person).locator(".trouble")
+    expect(trouble).to_contain_text("HF_TOKEN")
+    expect(trouble).to_contain_text("huggingface" if "huggingface" in hub.address else hub.address)
+    hub.trouble.gated = False
+    press(card(person), "resume")
+    expect(card(person).locator(".status")).to_have_text("已就绪")
+
+
+def test_a_model_that_is_only_on_the_other_hub_says_so(visit: Visit) -> None:
+    person = visit()
+    open_models(person)
+    person.page.locator("#models-page select").select_option("huggingface")
+    expect(card(person, "majicflus-v1").locator(".trouble")).to_contain_text("Choose the other hub")
+    expect(card(person, "majicflus-v1").locator('[data-act="get"]')).to_have_count(0)
+    expect(card(person, "flux1-dev").locator('[data-act="get"]')).to_have_count(1)
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_nothing_is_wider_than_the_window(visit: Visit, width: int, models: Path) -> None:
+    (models / ("a-very-long-name-" * 8 + ".ckpt")).write_bytes(b"\x80\x02")
+    person = visit(width=width)
+    open_models(person)
+    expect(person.page.locator(".shelf .others li")).to_have_count(1)
+    assert person.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+@pytest.mark.parametrize(("width", "locale", "scheme"), [(1280, "en-GB", "light"), (390, "zh-CN", "dark")])
+def test_nobody_stumbles_over_the_models(
+    width: int, locale: str, scheme: Scheme, visit: Visit, hub: Hub, models: Path
+) -> None:
+    (models / "shared").mkdir()
+    (models / VAE.place).write_bytes(b"damaged")
+    (models / "old.ckpt").write_bytes(b"\x80\x02")
+    hub.trouble.statuses = [404]
+    person = visit(width=width, locale=locale, scheme=scheme)
+    open_models(person)
+    press(card(person), "get")
+    expect(card(person).locator(".trouble")).to_be_visible()
+    card(person).locator("summary").click()
+    assert findings(person) == []
+    hub.trouble.slowness = 0.05
+    press(card(person), "resume")
+    expect(card(person).locator("progress")).to_be_visible()
+    assert findings(person) == []
+    assert person.sideways() == 0

@@ -1,0 +1,1 @@
+"""Tests of what a file of weights is recognised as."""

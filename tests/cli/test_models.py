@@ -1,0 +1,154 @@
+"""`models`: a model is fetched, checked and removed by command, and what goes wrong has an exit code and words."""
+
+import io
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from darkroom.cli.here import HereStock
+from darkroom.cli.models import check_models, get_model, list_models, remove_model
+from darkroom.cli.terminal import Terminal
+from darkroom.downloads.records import Wanted
+from darkroom.downloads.shelf import Shelf
+from darkroom.errors import CommandRefused, DownloadFailed, InvalidRequest
+from tests.cli.conftest import Command, Screen
+from tests.downloads.conftest import CONTENT, Bench, bench, hub, make_bench, one_hub, settings_of, small
+from tests.downloads.hub import Hub
+
+__all__ = ["bench", "hub", "make_bench", "one_hub"]
+
+NO_SUCH = "no-such-model"
+
+
+class Desk:
+    """A stock, and a terminal that a test reads."""
+
+    def __init__(self, bench: Bench) -> None:
+        self.stock = HereStock(bench.shelf, bench.settings)
+        self.out, self.err = io.StringIO(), io.StringIO()
+        self.terminal = Terminal(as_json=True, out=self.out, err=self.err)
+
+    @property
+    def told(self) -> Any:
+        return json.loads(self.out.getvalue())["models"]
+
+
+@pytest.fixture
+def desk(bench: Bench) -> Iterator[Desk]:
+    """The demo's encoders ship; the model of the bench needs only its one file."""
+    desk = Desk(bench)
+    yield desk
+    desk.stock.close()
+
+
+def test_a_model_is_fetched_checked_and_removed(desk: Desk, bench: Bench) -> None:
+    assert get_model(desk.stock, "small", "modelscope", desk.terminal) == 0
+    assert bench.path.read_bytes() == CONTENT
+    (told,) = desk.told
+    assert (told["name"], told["status"]) == ("small", "here")
+    desk.out.truncate(desk.out.seek(0))
+    assert check_models(desk.stock, None, "modelscope", desk.terminal) == 0
+    assert [file["status"] for file in desk.told[0]["files"]] == ["whole"]
+    desk.out.truncate(desk.out.seek(0))
+    assert remove_model(desk.stock, "small", "modelscope", desk.terminal, agreed=True) == 0
+    assert not bench.path.exists()
+    assert desk.err.getvalue() == ""
+
+
+def test_a_damaged_file_is_named_and_mended(desk: Desk, bench: Bench) -> None:
+    get_model(desk.stock, "small", "modelscope", desk.terminal)
+    damaged = bytearray(CONTENT)
+    damaged[1000] ^= 255
+    bench.path.write_bytes(damaged)
+    desk.out.truncate(desk.out.seek(0))
+    assert check_models(desk.stock, "small", "modelscope", desk.terminal) == 1
+    assert desk.told[0]["status"] == "damaged"
+    assert "small/small.safetensors" in desk.err.getvalue()
+    assert get_model(desk.stock, "small", "modelscope", desk.terminal) == 0
+    assert bench.is_whole()
+
+
+def test_what_the_hub_does_not_give_is_said_and_fails(desk: Desk, bench: Bench) -> None:
+    bench.hub.files.clear()
+    assert get_model(desk.stock, "small", "huggingface", desk.terminal) == 1
+    assert "Hugging Face" in desk.err.getvalue()
+    assert desk.told[0]["status"] == "failed"
+
+
+def test_what_somebody_else_waits_for_is_not_begun(hub: Hub, tmp_path: Path) -> None:
+    place = "others/small.safetensors"
+    settings = settings_of(tmp_path, own=[small(), small(place, name="others")])
+    shelf = Shelf(settings)
+    shelf.records.want([Wanted(place=place, hub="modelscope", act="fetch")])
+    with closing(HereStock(shelf, settings)) as stock:
+        terminal = Terminal(as_json=True, out=io.StringIO(), err=io.StringIO())
+        assert get_model(stock, "small", "modelscope", terminal) == 0
+    assert [(wanted.place, wanted.rest) for wanted in shelf.records.wanted()] == [(place, "waiting")]
+    assert not (settings.folders.models / place).exists()
+    assert hub.sent == len(CONTENT)
+
+
+def test_one_that_nobody_knows_is_refused_with_the_names_there_are(desk: Desk) -> None:
+    for act in (get_model, check_models):
+        with pytest.raises(CommandRefused, match=r"flux1-dev.*demo.*small"):
+            act(desk.stock, NO_SUCH, "modelscope", desk.terminal)
+
+
+def test_what_is_not_here_is_neither_checked_nor_removed(desk: Desk) -> None:
+    with pytest.raises(CommandRefused, match="Not here"):
+        check_models(desk.stock, "small", "modelscope", desk.terminal)
+    with pytest.raises(CommandRefused, match="Not here"):
+        remove_model(desk.stock, "small", "modelscope", desk.terminal, agreed=True)
+    with pytest.raises(DownloadFailed):
+        remove_model(desk.stock, "demo", "modelscope", desk.terminal, agreed=True)
+
+
+def test_nothing_is_removed_without_consent(desk: Desk, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    get_model(desk.stock, "small", "modelscope", desk.terminal)
+    with pytest.raises(InvalidRequest, match="--yes"):
+        remove_model(desk.stock, "small", "modelscope", desk.terminal, agreed=False)
+    screen, keyboard = Screen(), Screen("n\ny\n")
+    monkeypatch.setattr("sys.stdin", keyboard)
+    asking = Terminal(as_json=False, out=io.StringIO(), err=screen)
+    with pytest.raises(CommandRefused, match="Nothing was removed"):
+        remove_model(desk.stock, "small", "modelscope", asking, agreed=False)
+    assert bench.path.exists()
+    assert remove_model(desk.stock, "small", "modelscope", asking, agreed=False) == 0
+    assert not bench.path.exists()
+    assert "3.0 MB" in screen.getvalue()
+
+
+def test_the_list_asks_nobody(desk: Desk, bench: Bench) -> None:
+    screen = io.StringIO()
+    assert list_models(desk.stock, "modelscope", Terminal(as_json=False, out=screen, err=screen)) == 0
+    assert "small" in screen.getvalue()
+    assert "may not be used commercially" in screen.getvalue()
+    assert bench.hub.requests == []
+
+
+def test_progress_is_shown_to_eyes_only(desk: Desk, bench: Bench) -> None:
+    bench.hub.trouble.slowness = 0.003
+    screen = Screen()
+    assert get_model(desk.stock, "small", "modelscope", Terminal(as_json=False, out=io.StringIO(), err=screen)) == 0
+    assert "%" in screen.getvalue()
+    assert "of 3" in screen.getvalue()
+
+
+def test_the_command_lists_what_ships_and_has_nothing_to_check_in_it(command: Command) -> None:
+    run = command("models", "list", "--json")
+    assert run.code == 0
+    assert {each["name"]: each["status"] for each in run.json["models"]}["demo"] == "here"
+    checked = command("models", "check")
+    assert (checked.code, checked.out) == (0, "There is nothing to check.\n")
+
+
+def test_a_command_loads_neither_torch_nor_the_page(root: Path) -> None:
+    program = "import sys, darkroom.cli.command; print(*{'torch', 'gradio', 'diffsynth'} & sys.modules.keys())"
+    run = subprocess.run([sys.executable, "-c", program], cwd=root, capture_output=True, text=True, check=True)
+    assert run.stdout.split() == []

@@ -1,0 +1,1 @@
+"""Downloads, on a hub of this machine's own."""
