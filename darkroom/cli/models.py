@@ -80,14 +80,21 @@ def _carried_out(stock: Stock, act: str, names: Sequence[str], hub: Hub, termina
         for name in names:
             stock.act(name, act, hub)
         for name in names:
-            while (model := _model(stock, name, hub))["status"] in AT_WORK:
-                terminal.progress(_progress(model))
+            while _is_at_work(view := stock.models(hub), name):
+                terminal.progress(_progress(_of(view, name)))
                 time.sleep(SECONDS_BETWEEN_LOOKS)
     except KeyboardInterrupt:
         for name in names:
             stock.act(name, "pause", hub)
         raise
     return _ended(stock, names, hub, terminal)
+
+
+def _is_at_work(view: View, name: str) -> bool:
+    """Where one file has failed, the others still come."""
+    model = _of(view, name)
+    files = (*model["files"], *view["shared"]) if model["status"] == "failed" else ()
+    return model["status"] in AT_WORK or any(file["status"] in AT_WORK for file in files)
 
 
 def _progress(model: View) -> str:
@@ -127,7 +134,11 @@ def _told(model: View) -> View:
 
 
 def _model(stock: Stock, name: str, hub: Hub) -> View:
-    models = stock.models(hub)["models"]
+    return _of(stock.models(hub), name)
+
+
+def _of(view: View, name: str) -> View:
+    models = view["models"]
     found: View | None = next((each for each in models if each["name"] == name), None)
     if found is None:
         names = ", ".join(each["name"] for each in models)

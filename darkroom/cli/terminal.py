@@ -6,8 +6,6 @@ import sys
 from collections.abc import Mapping
 from typing import Any, TextIO
 
-CLEARED = "\r\x1b[K"
-
 
 class Terminal:
     """With `as_json`, the first stream holds one JSON value and nothing else. Progress is for eyes: never in a file."""
@@ -16,14 +14,15 @@ class Terminal:
         self._as_json = as_json
         self._out = out or sys.stdout
         self._err = err or sys.stderr
-        self._progress = ""
+        self._progress = self._shown = ""
 
     def progress(self, text: str) -> None:
         if text == self._progress or not self._err.isatty():
             return
-        width = shutil.get_terminal_size().columns - 1
-        self._write(self._err, f"{CLEARED}{text[:width]}")
-        self._progress = text
+        shown = text[: shutil.get_terminal_size().columns - 1]
+        # Spaces over what is longer: not every terminal knows how to clear a line.
+        self._write(self._err, f"\r{shown:<{len(self._shown)}}")
+        self._progress, self._shown = text, shown
 
     def trouble(self, text: str) -> None:
         self.clear()
@@ -50,9 +49,9 @@ class Terminal:
         return sys.stdin.readline().strip().lower() in ("y", "yes")
 
     def clear(self) -> None:
-        if self._progress:
-            self._write(self._err, CLEARED)
-            self._progress = ""
+        if self._shown:
+            self._write(self._err, f"\r{'':<{len(self._shown)}}\r")
+            self._progress = self._shown = ""
 
     def _write(self, stream: TextIO, text: str) -> None:
         encoding = stream.encoding or "utf-8"

@@ -115,6 +115,26 @@ def test_a_paused_queue_is_named_and_nothing_is_begun(command: Command, tmp_path
     database.close()
 
 
+def test_what_cannot_be_made_fails_with_its_reason_and_the_rest_is_not_tried(
+    root: Path, tmp_path: Path, command: Command
+) -> None:
+    broken = tmp_path / "models" / "broken" / "broken.safetensors"
+    broken.parent.mkdir(parents=True)
+    broken.write_bytes(b"no weights at all")
+    (tmp_path / "models" / "demo").symlink_to(root / "models" / "demo")
+    own = "[{name: broken, file: broken/broken.safetensors, like: demo}]"
+    config = f"folders: {{history: history}}\nengine: {{device: cpu}}\nmodels: {{own: {own}}}\n"
+    (tmp_path / "config.yaml").write_text(config, encoding="utf-8")
+    run = command("generate", "a red house", *SMALL, "--model", "broken", "--count", "3", "--json")
+    assert run.code == 1
+    assert run.json["pictures"] == []
+    assert [each["state"] for each in run.json["failed"]] == ["failed", "failed", "cancelled"]
+    assert run.json["failed"][0]["error"] == "model_unusable"
+    assert "broken.safetensors" in run.json["failed"][0]["words"]
+    assert "broken.safetensors" in run.err
+    assert "The queue is paused" in run.err
+
+
 def test_a_history_that_another_command_works_on_is_refused(command: Command, tmp_path: Path) -> None:
     with FolderLock(tmp_path / "history"):
         run = command("generate", "a red house", *SMALL)

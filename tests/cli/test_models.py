@@ -17,6 +17,7 @@ from darkroom.cli.terminal import Terminal
 from darkroom.downloads.records import Wanted
 from darkroom.downloads.shelf import Shelf
 from darkroom.errors import CommandRefused, DownloadFailed, InvalidRequest
+from tests.browser.server import DarkroomServer
 from tests.cli.conftest import Command, Screen
 from tests.downloads.conftest import CONTENT, Bench, bench, hub, make_bench, one_hub, settings_of, small
 from tests.downloads.hub import Hub
@@ -124,12 +125,68 @@ def test_nothing_is_removed_without_consent(desk: Desk, bench: Bench, monkeypatc
     assert "3.0 MB" in screen.getvalue()
 
 
+def test_of_a_model_whose_file_cannot_be_had_the_name_is_said(hub: Hub, tmp_path: Path) -> None:
+    nowhere = {"repository": "someone/nothing", "path": "x.safetensors"}
+    settings = settings_of(tmp_path, own=[small(), small("other/other.safetensors", name="other", modelscope=nowhere)])
+    screen = io.StringIO()
+    with closing(HereStock(Shelf(settings), settings)) as stock:
+        terminal = Terminal(as_json=False, out=io.StringIO(), err=screen)
+        assert get_model(stock, "other", "modelscope", terminal) == 1
+        assert get_model(stock, "small", "modelscope", terminal) == 0
+    assert "other.safetensors" in screen.getvalue()
+    assert hub.sent == len(CONTENT)
+
+
+def test_a_darkroom_that_runs_fetches_checks_and_removes_it(
+    root: Path, tmp_path: Path, hub: Hub, command: Command
+) -> None:
+    server = DarkroomServer(root, tmp_path)
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "demo").symlink_to(root / "models" / "demo")
+    config = {"folders": {"history": "history"}, "engine": {"device": "cpu"}, "models": {"own": [small()]}}
+    (tmp_path / "config.yaml").write_text(json.dumps(config), encoding="utf-8")
+    path = tmp_path / "models" / "small" / "small.safetensors"
+    server.start()
+    try:
+        got = command("models", "get", "small", "--from", "huggingface")
+        assert (got.code, got.out, got.err) == (0, "small: Here\n", "")
+        assert path.read_bytes() == CONTENT
+        assert {headers["host"] for _, _, headers in hub.requests} == {hub.address[7:], hub.storage[7:]}
+        assert command("models", "check", "small").code == 0
+        assert command("models", "remove", "small").code == 2
+        assert command("models", "remove", "small", "--yes").code == 0
+        assert not path.exists()
+        hub.files.clear()
+        failed = command("models", "get", "small", "--json")
+        assert (failed.code, failed.json["models"][0]["status"]) == (1, "failed")
+    finally:
+        server.close()
+
+
 def test_the_list_asks_nobody(desk: Desk, bench: Bench) -> None:
     screen = io.StringIO()
     assert list_models(desk.stock, "modelscope", Terminal(as_json=False, out=screen, err=screen)) == 0
     assert "small" in screen.getvalue()
     assert "may not be used commercially" in screen.getvalue()
     assert bench.hub.requests == []
+
+
+def test_an_interrupted_fetch_rests_and_the_same_command_goes_on_with_it(desk: Desk, bench: Bench) -> None:
+    class Impatient(Terminal):
+        def progress(self, text: str) -> None:
+            if text and bench.part.exists() and bench.part.stat().st_size > len(CONTENT) // 4:
+                raise KeyboardInterrupt
+
+    bench.hub.trouble.slowness = 0.003
+    with pytest.raises(KeyboardInterrupt):
+        get_model(desk.stock, "small", "modelscope", Impatient(as_json=True, out=desk.out, err=desk.err))
+    assert [(wanted.place, wanted.rest) for wanted in bench.shelf.records.wanted()] == [
+        (str(bench.file.place), "paused")
+    ]
+    bench.hub.trouble.slowness = 0
+    assert get_model(desk.stock, "small", "modelscope", desk.terminal) == 0
+    assert bench.is_whole()
+    assert bench.began_at()[1] > 0
 
 
 def test_progress_is_shown_to_eyes_only(desk: Desk, bench: Bench) -> None:

@@ -26,7 +26,7 @@ from tests.engine.test_float8 import likeness
 MODELS = Path(__file__).parents[2] / "models"
 CPU = torch.device("cpu")
 SIDE = 256
-ALIKE = 0.99
+ALIKE, ALIKE_UNDER_CFG = 0.99, 0.98
 SECONDS_TO_COMPILE = 240.0
 
 
@@ -157,7 +157,9 @@ def test_scales_remembered_from_the_step_before_change_the_picture_little_and_ar
     assert picture(pipeline, plan, cfg_scale=cfg_scale, steps=6).pixels == remembered.pixels
     plain = uncompiled(pipeline, plan, cfg_scale=cfg_scale, steps=6)
     assert remembered.pixels != plain.pixels
-    assert_alike(remembered, plain)
+    # True CFG works with a difference, in which rounding counts for more.
+    least = ALIKE if cfg_scale == 1 else ALIKE_UNDER_CFG
+    assert likeness(remembered.pixels, plain.pixels, plain.width, plain.height) >= least
 
 
 # --- how often it is compiled
