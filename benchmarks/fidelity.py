@@ -269,19 +269,23 @@ def compare_passes(shape: Shape, device: torch.device) -> str:
     dtype = torch.bfloat16
     side = 1024 if device.type == "cuda" else 256
     inputs = step_inputs(shape, device, dtype, width=side, height=side)
+    references = {
+        sigma: _pass(_drawn_transformer(shape, inputs["latents"], sigma, lambda _: None), inputs) for sigma in SIGMAS
+    }
     rows = []
     for name, scaled, matmul in CASTS:
-        rows.append([name, *(_error(shape, inputs, sigma, scaled=scaled, matmul=matmul) for sigma in SIGMAS)])
+        cast = partial(_to_float8, scaled=scaled, matmul=matmul)
+        rows.append([name, *(_error(shape, inputs, sigma, cast, reference) for sigma, reference in references.items())])
         say("  ".join(rows[-1]))
     words = f"One pass of the transformer ({shape.entry.title}, normal random weights, {side}×{side}): relative error "
     words += f"against the same weights in {_name(dtype)}."
     return "\n".join([words, "", table(("weights", *(f"σ = {sigma}" for sigma in SIGMAS)), rows)])
 
 
-def _error(shape: Shape, inputs: dict[str, Tensor], sigma: float, *, scaled: bool, matmul: bool) -> str:
+def _error(
+    shape: Shape, inputs: dict[str, Tensor], sigma: float, cast: Callable[[nn.Module], None], reference: Tensor
+) -> str:
     try:
-        reference = _pass(_drawn_transformer(shape, inputs["latents"], sigma, lambda _: None), inputs)
-        cast = partial(_to_float8, scaled=scaled, matmul=matmul)
         result = _pass(_drawn_transformer(shape, inputs["latents"], sigma, cast), inputs)
         return f"{100 * float((result - reference).norm() / reference.norm()):.2f} %"
     except FAULTS as error:
