@@ -7,7 +7,6 @@ by one, compiled, in bf16, upcast from float8, int8 and float8. Must not know: m
 
 import argparse
 import sys
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -27,6 +26,7 @@ from benchmarks.measuring import (
     command_of,
     first_line,
     machine_line,
+    milliseconds,
     say,
     table,
     write_section,
@@ -59,7 +59,6 @@ LAYERS = {
     "linear1": (1, 7, 38),
     "linear2": (5, 1, 38),
 }
-REPEAT = 20
 
 
 class Int8Linear(nn.Module):
@@ -207,7 +206,7 @@ def compare_layers(options: argparse.Namespace, device: torch.device) -> str:
         cells = [name]
         for way, run in _ways(inputs * options.width, outputs * options.width, options.rows, device).items():
             try:
-                spent = _milliseconds(run, device)
+                spent = milliseconds(run, device)
                 total[way] += spent * count
                 cells.append(f"{spent:.3f}")
             except FAULTS as error:
@@ -250,19 +249,6 @@ def _compiled(module: nn.Module, hidden: Tensor) -> Callable[[], Tensor]:
 
     compiled = torch.compile(layer, dynamic=False)
     return lambda: compiled(hidden)
-
-
-def _milliseconds(run: Callable[[], Tensor], device: torch.device) -> float:
-    for _ in range(3):
-        run()
-    if device.type == "cuda":
-        torch.cuda.synchronize()
-    began = time.perf_counter()
-    for _ in range(REPEAT):
-        run()
-    if device.type == "cuda":
-        torch.cuda.synchronize()
-    return (time.perf_counter() - began) / REPEAT * 1000
 
 
 # --- words to values

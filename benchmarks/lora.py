@@ -35,6 +35,7 @@ from benchmarks.measuring import (
     first_line,
     gib,
     machine_line,
+    milliseconds,
     say,
     seconds,
     table,
@@ -56,7 +57,6 @@ Seconds and GiB. s/step: the median of the steps after the first. Each LoRA has 
 but those of the modulation, which run once a picture.
 """
 SIGMA = 0.02
-REPEAT = 20
 # More of a row than its weight, in bytes: the least that float8 matmul takes, and whole sectors of a card's memory.
 PITCHES = (16, 32, 128)
 
@@ -221,7 +221,7 @@ def compare_layers(options: argparse.Namespace, device: torch.device) -> str:
         found[name] = {}
         for way, run in ways.items():
             try:
-                found[name][way] = _milliseconds(run, device)
+                found[name][way] = milliseconds(run, device)
                 total[way] = total.get(way, 0.0) + found[name][way] * count
             except FAULTS as error:
                 faults.append(f"- {name}, {way}: {first_line(error)}")
@@ -279,19 +279,6 @@ def _ways(
 
             ways[f"folded, pitch {pitch}"] = folded
     return ways
-
-
-def _milliseconds(run: Callable[[], Tensor], device: torch.device) -> float:
-    for _ in range(3):
-        run()
-    if device.type == "cuda":
-        torch.cuda.synchronize()
-    began = time.perf_counter()
-    for _ in range(REPEAT):
-        run()
-    if device.type == "cuda":
-        torch.cuda.synchronize()
-    return (time.perf_counter() - began) / REPEAT * 1000
 
 
 # --- words to values

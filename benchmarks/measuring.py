@@ -29,6 +29,8 @@ from darkroom.jobs.messages import Stage
 GIB = 2**30
 # What a desktop and CUDA itself take of a card before the first tensor.
 TAKEN = int(0.7 * GIB)
+# Calls that a short one is timed over.
+REPEAT = 20
 ROOT = Path(__file__).parent.parent
 DOCUMENT = ROOT / "docs" / "benchmarks.md"
 SAMPLING_SECONDS = 0.02
@@ -250,6 +252,20 @@ class Clock(Watcher):
             self._marks.append(event)
         else:
             self._marks.append(time.perf_counter())
+
+
+def milliseconds(run: Callable[[], Tensor], device: torch.device) -> float:
+    """Of one call, the mean of many, warm."""
+    for _ in range(3):
+        run()
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+    began = time.perf_counter()
+    for _ in range(REPEAT):
+        run()
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+    return (time.perf_counter() - began) / REPEAT * 1000
 
 
 def _seconds(before: "torch.cuda.Event | float", after: "torch.cuda.Event | float") -> float:
