@@ -1,9 +1,9 @@
 """The transformer's blocks uncompiled and compiled, side by side: FLUX.1's shapes, random weights.
 
-Run: python -m benchmarks.compilation [--caps none,8,4] [--sizes 1024x1024,512x512] [--ways eager,compiled,remembered]
+Run: python -m benchmarks.compilation [--caps none,8,4] [--sizes 1024x1024,512x512] [--ways eager,compiled]
 [--steps 6] [--any-size] [--no-cudnn] [--upcast] [--model flux1|demo] [--folder FOLDER] [--write]. One process; nothing
-is compiled yet, unless a folder is named that was compiled into. --upcast: as on a card that does not multiply float8;
-there is nothing to be remembered then. Then: where the time of one step goes.
+is compiled yet, unless a folder is named that was compiled into. --upcast: as on a card that does not multiply float8.
+Then: where the time of one step goes.
 """
 
 import argparse
@@ -45,9 +45,9 @@ from darkroom.engine.tracing import Size
 from darkroom.planner import Plan, make_plan
 from darkroom.wishes import Wishes
 
-# By what one knows them in the table: eager; compiled, activations scaled by their own largest; by that of the step
-# before; and eager again, while a process beside it compiles.
-WAYS = ("eager", "compiled", "remembered", "meanwhile")
+# By what one knows them in the table: as DiffSynth's code; fused, or compiled for cards that do not multiply float8; and
+# eager again, while a process beside it compiles.
+WAYS = ("eager", "compiled", "meanwhile")
 HEAD = ("blocks", "card", "size", "s/step", "first", "of eager", "compiled in", "picture", "reserved", "allocated", "")
 # The last cards that do not multiply float8.
 BEFORE_ADA = (8, 6)
@@ -55,8 +55,8 @@ TOP_KERNELS = 14
 KERNEL_WIDTH = 90
 NOTES = """
 Seconds and GiB. s/step: the median of the steps after the first, of `first` the first, with the modulation table's
-filling. Compiled: each layer's activations become float8 by their own largest value; remembered: by that of the step
-before. Meanwhile: uncompiled, while a process beside it compiles. Compiled in: what the first picture of a size waits
+filling. Compiled: fused blocks, their activations scaled by the largest value of the step before; with --upcast what
+torch's compiler makes. Meanwhile: uncompiled, while a process beside it compiles. Compiled in: what the first picture of a size waits
 for with `engine.compile: on`. Picture: a whole one, its prompt known.
 """
 
@@ -165,7 +165,6 @@ class Bench:
         wishes = CompileWishes(
             mode="off" if way == "eager" else "on",
             folder=self._folder,
-            scales="remembered" if way == "remembered" else "measured",
             any_image=options.any_size,
             chosen_attention=not options.no_cudnn,
         )
@@ -314,7 +313,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--caps", type=_caps, default="none,8,4", help="GB of the emulated cards; none: the whole")
     parser.add_argument("--sizes", type=sizes, default="1024x1024,512x512", help="pixels, with commas between")
-    parser.add_argument("--ways", type=_ways, default="eager,compiled,remembered", help=", ".join(WAYS[:-1]))
+    parser.add_argument("--ways", type=_ways, default="eager,compiled", help=", ".join(WAYS[:-1]))
     parser.add_argument("--steps", type=int, default=6)
     parser.add_argument("--any-size", action="store_true", help="graphs that serve pictures of all sizes")
     parser.add_argument("--no-cudnn", action="store_true", help="attention as torch chooses it")

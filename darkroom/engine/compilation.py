@@ -1,7 +1,7 @@
-"""Compilation: the transformer's blocks run as compiled graphs, made beside the pictures and kept between starts.
+"""Compilation: the transformer's blocks run as fused blocks or compiled graphs, made beside the pictures and kept.
 
-A picture runs compiled as a whole or not at all: when a graph is ready decides when pictures are faster, not what one
-looks like half-way. Must not know: where weights are, or what a graph is made of.
+Fused where the card multiplies float8, by kernels of our own; else as graphs by torch's compiler. A picture runs so as
+a whole or not at all. Must not know: where weights are, or what a graph or a kernel is made of.
 """
 
 import hashlib
@@ -10,7 +10,7 @@ import logging
 import pickle
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -18,30 +18,30 @@ from typing import Any, Literal, TypeAlias
 import torch
 from torch import Tensor
 
+from darkroom.cards import FLOAT8_SINCE
 from darkroom.engine.attention import Order as AttentionOrder
-from darkroom.engine.compile_job import CompileJob, missing_on
+from darkroom.engine.compile_job import CompileJob, Making, missing_on
 from darkroom.engine.compiled_block import FAULTS, CompiledBlock, first_line
 from darkroom.engine.float8 import STORED, Float8Linear, LowRank
+from darkroom.engine.fused_block import FusedBlock
+from darkroom.engine.fused_stage import FusedStage
+from darkroom.engine.kernel_order import KernelOrder
 from darkroom.engine.lora import RANK_STEP
-from darkroom.engine.tracing import (
-    BlockTensors,
-    Compiled,
-    Order,
-    Signature,
-    Size,
-    compile_to_file,
-    read_compiled,
-    skeleton_of,
-)
+from darkroom.engine.operations import block_of
+from darkroom.engine.peaks import Peaks
+from darkroom.engine.replays import replays_on
+from darkroom.engine.tracing import BlockTensors, Compiled, Order, Signature, Size, skeleton_of
 
 log = logging.getLogger("darkroom.engine")
 
 # Raised where graphs of before would no longer compute the same.
-VERSION = 3
+VERSION = 4
 # What the process that compiles takes of a card: CUDA itself, and the tensors on which kernels are tried, as a multiple
 # of tokens × width (14 for FLUX.1's blocks, and what the allocator holds beyond them).
 CUDA_BYTES = 3 << 28
 TRIED_ROWS = 20
+# Ending of the file that says that kernels are made.
+KERNELS = ".kernels"
 # Graphs in memory: eight sizes of pictures, two kinds of blocks.
 MOST_READY = 16
 # Sizes of pictures for which one engine has graphs made. Whoever uses more gets the rest uncompiled.
@@ -54,32 +54,21 @@ PASSING = (BEING_COMPILED, NO_ROOM)
 UNREADABLE = (*FAULTS, OSError, ImportError, LookupError, AttributeError, EOFError, pickle.UnpicklingError)
 
 Mode: TypeAlias = Literal["auto", "on", "off"]
-Scales: TypeAlias = Literal["measured", "remembered"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class CompileWishes:
     """`auto` compiles beside the first pictures; `on` before the first. Files go to `folder`.
 
-    `scales`: activations become float8 by their own largest value, or by that of the step before. `any_image`: one
-    graph for pictures of all sizes. `chosen_attention`: by the kernel that is chosen for the card, not by torch.
-    `apart`: in a process of its own.
+    `any_image`: one graph for pictures of all sizes. `chosen_attention`: by the kernel that is chosen for the card, not
+    by torch. `apart`: in a process of its own.
     """
 
     mode: Mode = "off"
     folder: Path | None = None
-    scales: Scales = "measured"
     any_image: bool = False
     chosen_attention: bool = True
     apart: bool = True
-
-
-@dataclass(frozen=True, kw_only=True)
-class Variant:
-    """Which of the transformer's two kinds of blocks, and whether activations are scaled by what was seen before."""
-
-    joint: bool
-    trusted: bool
 
 
 class Compilation:
@@ -102,7 +91,8 @@ class Compilation:
         # Of the graphs to come.
         self.attention: AttentionOrder = ()
         self._missing = missing or missing_on
-        self._ready: OrderedDict[Path, Compiled] = OrderedDict()
+        # Graphs, and the kernels of all fused blocks.
+        self._ready: OrderedDict[Path, Any] = OrderedDict()
         self._faults: dict[Path, str] = {}
         self._job: CompileJob | None = None
         self._made = 0
@@ -112,14 +102,12 @@ class Compilation:
         # Sizes, with and without rows and LoRAs, for which nothing is to be compiled any more.
         self._settled: set[tuple[Size, bool, bool]] = set()
         self._low_ranks = False
-        self._graphs: dict[Variant, tuple[Path, Compiled]] = {}
-        self._blocks: list[CompiledBlock] = []
-        self._seen: Tensor | None = None
-        self._sides: list[Tensor] = []
+        # Of this picture. What its blocks run by: for each kind its graph, or one set of kernels for both.
+        self._paths: tuple[Path, ...] = ()
+        self._graphs: dict[bool, Compiled] = {}
+        self._blocks: list[CompiledBlock | FusedBlock] = []
         self._nothing: dict[tuple[int, int], LowRank] = {}
-        self._side, self._trusted = 0, False
-        # How many places the float8 layers need to remember, and whether they do: as the last `begin` found them.
-        self._layers, self._remembers = 0, False
+        self.stage: FusedStage | None = None
         # Of this picture: why it does not run compiled. None before the first.
         self.why_not: str | None = None
 
@@ -144,22 +132,21 @@ class Compilation:
         """Bytes of the card that a picture should leave free, because graphs may have to be compiled beside it."""
         if self.wishes.mode == "off" or (size, rows, low_ranks) in self._settled or self._missing(self._device):
             return 0
-        return self._room_for(size)
+        if not _multiplies_float8(self._device):
+            return self._room_for(size)
+        return CUDA_BYTES if not any(path.suffix == KERNELS for path in self._ready) else 0
 
     def turn(self, side: Tensor) -> None:
         """A pass begins. Of each step, one is made with each `side`: a tensor that stays the same."""
-        known = [number for number, other in enumerate(self._sides) if other is side]
-        self._trusted = bool(known) and self.wishes.scales == "remembered"
-        if not known:
-            self._sides.append(side)
-        self._side = known[0] if known else len(self._sides) - 1
+        if self.stage is not None:
+            self.stage.peaks.turn(side)
 
     def leave(self) -> None:
         """The picture is made, or will not be. Blocks are as they were. Safe to call again."""
         for block in self._blocks:
             block.restore()
-        self._blocks, self._graphs, self._seen = [], {}, None
-        self._sides, self._side, self._trusted, self._nothing = [], 0, False, {}
+        self._forget_stage()
+        self._blocks, self._graphs, self._paths, self._nothing = [], {}, (), {}
 
     def stop(self) -> None:
         """No graph is being made any more."""
@@ -179,19 +166,7 @@ class Compilation:
     # --- called by the blocks
 
     def graph(self, *, joint: bool) -> Compiled | None:
-        found = self._graphs.get(Variant(joint=joint, trusted=self._trusted and self._remembers))
-        return None if found is None else found[1]
-
-    def seen(self, start: int, count: int) -> Iterable[Tensor]:
-        """Where a block's layers remember their largest activations, for the side whose turn it is."""
-        if not self._remembers:
-            return ()
-        if self._seen is None or len(self._seen) <= self._side:
-            more = torch.zeros(self._side + 1, self._layers, dtype=torch.float32, device=self._device)
-            if self._seen is not None:
-                more[: len(self._seen)] = self._seen
-            self._seen = more
-        return (self._seen[self._side, start : start + count],)
+        return self._graphs.get(joint)
 
     def nothing_added(self, layer: Float8Linear, like: Tensor) -> LowRank:
         """For a layer without LoRAs, beside others that have some."""
@@ -204,10 +179,11 @@ class Compilation:
 
     def give_up(self, why: str, *, lasting: bool) -> None:
         """The rest of this picture runs uncompiled; if `lasting`, all pictures that need the same graphs."""
-        for path, _ in self._graphs.values() if lasting else ():
+        for path in self._paths if lasting else ():
             self._faults[path] = why
             self._ready.pop(path, None)
-        self._graphs = {}
+        self._forget_stage()
+        self._graphs, self._paths = {}, ()
         self.why_not = why
         log.warning("the transformer goes on uncompiled: %s", why)
 
@@ -218,38 +194,70 @@ class Compilation:
         blocks = (*self._transformer.blocks, *self._transformer.single_blocks)
         tensors = [BlockTensors(block, rows=rows) for block in blocks]
         layers = [layer for each in tensors for layer in each.layers]
-        upcast = any(not layer.float8_matmul for layer in layers)
         if missing := self._missing(self._device):
             return missing
         if any(part._forward_hooks for each in tensors for part in each.parts):
             return "layers have more to do than their own"
         if self.wishes.folder is None:
             return "there is no folder for what is compiled"
-        self._remembers = self.wishes.scales == "remembered" and not upcast
-        self._layers = sum(_aligned(len(each.layers)) for each in tensors)
         self._low_ranks = low_ranks = any(layer.low_rank is not None for layer in layers)
+        if all(layer.float8_matmul for block in blocks for layer in BlockTensors(block, rows=True).layers):
+            return self._fuse(blocks, size, promised, waiting)
         orders = self._orders(size, tensors, rows=rows, low_ranks=low_ranks)
         if isinstance(orders, str):
             return orders
-        if why := self._have_ready(list(orders.values()), promised, waiting):
+        if why := self._have_ready(list(orders.values()), self._room_for(size), promised, waiting):
             return why
-        self._graphs = {variant: (order.path, self._ready[order.path]) for variant, order in orders.items()}
-        start = 0
-        for number, (block, each) in enumerate(zip(blocks, tensors, strict=True)):
+        self._graphs = {joint: self._ready[order.path] for joint, order in orders.items()}
+        self._paths = tuple(order.path for order in orders.values())
+        for number, block in enumerate(blocks):
             joint = number < len(self._transformer.blocks)
-            made = CompiledBlock(self, block, size, joint=joint, rows=rows, low_ranks=low_ranks, first_layer=start)
-            self._blocks.append(made)
-            start += _aligned(len(each.layers))
+            self._blocks.append(CompiledBlock(self, block, size, joint=joint, rows=rows, low_ranks=low_ranks))
         return None
+
+    def _fuse(self, blocks: Sequence[Any], size: Size, promised: int, waiting: Callable[[], None]) -> str | None:
+        assert self.wishes.folder is not None
+        width: int = self._transformer.x_embedder.out_features
+        low_ranks = (layer.low_rank for block in blocks for layer in BlockTensors(block, rows=True).layers)
+        ranks = {0} | {block_of(len(low_rank.down)) for low_rank in low_ranks if low_rank is not None}
+        orders = []
+        for rank in sorted(ranks):
+            order = KernelOrder(
+                width=width,
+                heads=self._transformer.single_blocks[0].num_heads,
+                rank=rank,
+                dtype=self._dtype,
+                device=self._indexed_device,
+                path=self.wishes.folder,
+            )
+            orders.append(replace(order, path=self.wishes.folder / f"{_key(order)}{KERNELS}"))
+        if why := self._have_ready(orders, CUDA_BYTES, promised, waiting):
+            return why
+        self._paths = tuple(order.path for order in orders)
+        layers = 0
+        for number, block in enumerate(blocks):
+            joint = number < len(self._transformer.blocks)
+            made = FusedBlock(self, block, self._ready[self._paths[0]], joint=joint, first_layer=layers)
+            self._blocks.append(made)
+            layers += made.layers
+        device = self._indexed_device
+        self.stage = FusedStage(Peaks(layers, device), replays_on(device), words=size.text, pixels=size.image)
+        return None
+
+    def _forget_stage(self) -> None:
+        stage, self.stage = self.stage, None
+        if stage is not None:
+            stage.close()
 
     def _orders(
         self, size: Size, tensors: "list[BlockTensors]", *, rows: bool, low_ranks: bool
-    ) -> "dict[Variant, Order] | str":
+    ) -> "dict[bool, Order] | str":
+        """For each kind of block, whether it is a joint one."""
         assert self.wishes.folder is not None
         joints = len(self._transformer.blocks)
         kinds = {True: tensors[:joints], False: tensors[joints:]}
         blocks = {True: self._transformer.blocks, False: self._transformer.single_blocks}
-        orders: dict[Variant, Order] = {}
+        orders: dict[bool, Order] = {}
         for joint, kind in kinds.items():
             signatures = {each.signature for each in kind}
             if len(signatures) != 1:
@@ -262,33 +270,31 @@ class Compilation:
                 width=self._transformer.x_embedder.out_features,
                 rope=(sum(self._transformer.pos_embedder.axes_dim) // 2, 2, 2),
                 dtype=self._dtype,
-                device=self._device if self._device.index is not None else _indexed(self._device),
+                device=self._indexed_device,
                 rows=rows,
                 low_ranks=low_ranks,
-                seen=self._remembers,
-                trusted=False,
                 attention=self.attention if self.wishes.chosen_attention else (),
                 path=self.wishes.folder,
             )
-            for trusted in (False, True) if self._remembers else (False,):
-                variant = Variant(joint=joint, trusted=trusted)
-                path = self.wishes.folder / f"{_key(replace(order, trusted=trusted), *signatures)}.graph"
-                orders[variant] = replace(order, trusted=trusted, path=path)
+            path = self.wishes.folder / f"{_key(order, *signatures)}.graph"
+            orders[joint] = replace(order, path=path)
         return orders
 
-    def _have_ready(self, orders: list[Order], promised: int, waiting: Callable[[], None]) -> str | None:
-        """Read what is made, have made what is not. Why not all is there, if so."""
+    def _have_ready(
+        self, orders: Sequence[Making], room: int, promised: int, waiting: Callable[[], None]
+    ) -> str | None:
+        """Read what is made, have made what is not. Why not all is there, if so. `room`: bytes that this takes."""
         while True:
             if (why := self._look_at_job(waiting)) is not None:
                 return why
             if faults := [self._faults[order.path] for order in orders if order.path in self._faults]:
                 return faults[0]
-            missing = [order for order in orders if not self._is_ready(order.path)]
+            missing = [order for order in orders if not self._is_ready(order)]
             if not missing:
                 return None
             if faults := [self._faults[order.path] for order in missing if order.path in self._faults]:
                 return faults[0]
-            if why := self._start(missing, promised):
+            if why := self._start(missing, room, promised):
                 return why
 
     def _look_at_job(self, waiting: Callable[[], None]) -> str | None:
@@ -309,21 +315,20 @@ class Compilation:
             log.info("compiled in %.0f s", job.seconds)
         return None
 
-    def _start(self, orders: list[Order], promised: int) -> str | None:
+    def _start(self, orders: Sequence[Making], room: int, promised: int) -> str | None:
         if self._made >= MOST_COMPILED:
             return "too many sizes of pictures"
-        size = orders[0].size
-        if not self._has_room(self._room_for(size), promised):
+        if not self._has_room(room, promised):
             return NO_ROOM
         self._made += 1
-        log.info("compiling %d graphs for %d + %d tokens", len(orders), size.text, size.image)
+        log.info("compiling the transformer's blocks")
         try:
             orders[0].path.parent.mkdir(parents=True, exist_ok=True)
             if self.wishes.apart:
                 self._job = CompileJob(orders)
             else:
                 for order in orders:
-                    compile_to_file(order)
+                    order.make()
         except (*FAULTS, OSError) as error:
             why = first_line(str(error)) or type(error).__name__
             self._faults |= {order.path: why for order in orders}
@@ -339,15 +344,21 @@ class Compilation:
         free, _ = torch.cuda.mem_get_info(self._device)
         return free + torch.cuda.memory_reserved(self._device) - promised >= room
 
-    def _is_ready(self, path: Path) -> bool:
+    @property
+    def _indexed_device(self) -> torch.device:
+        is_current = self._device == torch.device("cuda")
+        return torch.device("cuda", torch.cuda.current_device()) if is_current else self._device
+
+    def _is_ready(self, order: Making) -> bool:
         """In memory, or on the disk and now in memory."""
+        path = order.path
         if path in self._ready:
             self._ready.move_to_end(path)
             return True
         if not path.exists():
             return False
         try:
-            self._ready[path] = read_compiled(path)
+            self._ready[path] = order.load()
         except UNREADABLE as error:
             log.warning("%s cannot be read and is made anew: %s", path.name, first_line(str(error)))
             path.unlink(missing_ok=True)
@@ -357,22 +368,17 @@ class Compilation:
         return True
 
 
-def _aligned(layers: int) -> int:
-    """Compiled code wants what it is given to begin at multiples of 16 bytes."""
-    return -layers // 4 * -4
-
-
-def _key(order: Order, signature: Signature) -> str:
+def _key(order: Order | KernelOrder, signature: Signature = ()) -> str:
     card: tuple[object, ...] = ()
     if order.device.type == "cuda":
         card = (torch.cuda.get_device_name(order.device), torch.cuda.get_device_capability(order.device))
     triton = importlib.util.find_spec("triton")
     values = {name: value for name, value in vars(order).items() if name not in ("skeleton", "path")}
-    if order.any_image:
+    if isinstance(order, Order) and order.any_image:
         values["size"] = order.size.text
     made_with = (VERSION, torch.__version__, triton.origin if triton else None, *card)
     return hashlib.sha256(repr((made_with, values, signature)).encode()).hexdigest()[:32]
 
 
-def _indexed(device: torch.device) -> torch.device:
-    return torch.device(device.type, torch.cuda.current_device()) if device.type == "cuda" else device
+def _multiplies_float8(device: torch.device) -> bool:
+    return device.type == "cuda" and torch.cuda.get_device_capability(device) >= FLOAT8_SINCE

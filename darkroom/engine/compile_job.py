@@ -1,7 +1,7 @@
-"""CompileJob: graphs are compiled in a process of their own, beside the pictures.
+"""CompileJob: graphs and kernels are made in a process of its own (this file is its program), beside the pictures.
 
 Not in a thread: the compiler is Python, and each of a picture's thousands of small operations would have to wait for
-it to let go of the interpreter. Must not know: when graphs are needed, or what is done with them.
+it to let go of the interpreter. Must not know: when they are needed, or what is done with them.
 """
 
 import importlib.util
@@ -11,13 +11,14 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import threading
 import time
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, Protocol
 
 import torch
-
-from darkroom.engine.tracing import Order
 
 ROOT = Path(__file__).parents[2]
 SECONDS_TO_COMPILE = 900.0
@@ -25,20 +26,31 @@ SECONDS_TO_COMPILE = 900.0
 BF16_SINCE = (8, 0)
 
 
+class Making(Protocol):
+    """Something to be made, by whatever process. Once it is, there is a file of it, and it can be loaded."""
+
+    @property
+    def path(self) -> Path: ...
+
+    def make(self) -> None: ...
+
+    def load(self) -> Any: ...
+
+
 class CompileJob:
     """A process that compiles. It ends with this one."""
 
-    def __init__(self, orders: list[Order]) -> None:
+    def __init__(self, orders: Sequence[Making]) -> None:
         folder = orders[0].path.parent
         self.paths = [order.path for order in orders]
         self._orders = folder / f"{uuid.uuid4().hex}.orders"
         self._log = self._orders.with_suffix(".log")
-        self._orders.write_bytes(pickle.dumps(orders))
+        self._orders.write_bytes(pickle.dumps([*orders]))
         path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
         self._began, self._ended = time.monotonic(), 0.0
         with self._log.open("wb") as words:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "darkroom.engine.tracing", str(self._orders)],
+                [sys.executable, "-m", "darkroom.engine.compile_job", str(self._orders)],
                 stdin=subprocess.PIPE,
                 stdout=words,
                 stderr=words,
@@ -96,3 +108,26 @@ def missing_on(device: torch.device) -> str:
     if not (Path(sysconfig.get_path("include", sysconfig.get_preferred_scheme("prefix"))) / "Python.h").exists():
         return "Python's headers are not installed (python3-dev)"
     return ""
+
+
+def make_all(orders: Path) -> None:
+    """Make what the file asks for, one after the other, and remove it."""
+    wanted: list[Making] = pickle.loads(orders.read_bytes())
+    orders.unlink()
+    for order in wanted:
+        order.make()
+
+
+def _end_with_the_engine(orders: Path) -> None:
+    """Standard input ends when the process at its other end does."""
+    # Not through Python's buffer, whose lock would be held while this process ends.
+    while os.read(0, 1):
+        pass
+    for file in (orders, orders.with_suffix(".log")):
+        file.unlink(missing_ok=True)
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    threading.Thread(target=_end_with_the_engine, args=(Path(sys.argv[1]),), daemon=True).start()
+    make_all(Path(sys.argv[1]))

@@ -3,7 +3,7 @@
 Must not know: where graphs come from, or when there are any.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import torch
@@ -20,8 +20,6 @@ class Owner(Protocol):
     """What a block asks of the compilation it belongs to."""
 
     def graph(self, *, joint: bool) -> Compiled | None: ...
-
-    def seen(self, start: int, count: int) -> Iterable[Tensor]: ...
 
     def nothing_added(self, layer: Float8Linear, like: Tensor) -> LowRank: ...
 
@@ -40,10 +38,9 @@ class CompiledBlock:
         joint: bool,
         rows: bool,
         low_ranks: bool,
-        first_layer: int,
     ) -> None:
         self._owner, self._block, self._size = owner, block, size
-        self._joint, self._has_rows, self._low_ranks, self._first_layer = joint, rows, low_ranks, first_layer
+        self._joint, self._has_rows, self._low_ranks = joint, rows, low_ranks
         self._uncompiled: Callable[..., Any] = block.forward
         self._tensors: BlockTensors | None = None
         self._weights: list[tuple[Tensor, bool]] = []
@@ -92,11 +89,10 @@ class CompiledBlock:
         rows = [row.row for row in tensors.rows if row.row is not None]
         if hidden.shape[:2] != (1, tokens) or prompt.shape[:2] != (1, size.text) or len(rows) != len(tensors.rows):
             return None
-        seen = self._owner.seen(self._first_layer, len(tensors.layers))
         inputs = (hidden, prompt, conditions, rope) if self._joint else (hidden, conditions, rope)
         # Each time anew: what a weight shows has changed.
         weights = (weight.view(torch.uint8) if as_bytes else weight for weight, as_bytes in self._weights)
-        return [*weights, *rows, *self._low_rank, *seen, *(each.contiguous() for each in inputs)]
+        return [*weights, *rows, *self._low_rank, *(each.contiguous() for each in inputs)]
 
 
 def first_line(text: str) -> str:

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from darkroom.engine.widening import widened
+
 STORED = torch.float8_e4m3fn
 LARGEST = torch.finfo(STORED).max
 # Up to this many rows reading the weights is all the work, and a scale for few activations is a coarse one.
@@ -37,21 +39,18 @@ class LowRank(NamedTuple):
     stored: Tensor
     scale: Tensor
 
+    def narrow(self, activations: Tensor, unit: Tensor, dtype: torch.dtype) -> Tensor:
+        """x · downᵀ of float8 activations, where 1 stands for `unit`."""
+        stored = self.stored.t()
+        return torch._scaled_mm(
+            activations, stored, scale_a=unit, scale_b=self.scale, out_dtype=dtype, use_fast_accum=True
+        )
+
     def add_to(self, result: Tensor, narrow: Tensor) -> Tensor:
         """`narrow` is x · downᵀ, with two dimensions. `result` is not to be used again."""
         flat = result.reshape(-1, len(self.up))
         torch.ops.darkroom.add_product(flat, narrow, self.up.to(result.dtype).t())
         return flat.view(result.shape)
-
-
-class Seen(NamedTuple):
-    """The largest activation of a layer when it ran last (float32, no dimensions), to be written when it runs.
-
-    `trusted`: activations are scaled by it, so that they need not be read twice; else by their own largest.
-    """
-
-    largest: Tensor
-    trusted: bool
 
 
 class Float8Linear(nn.Module):
@@ -69,15 +68,12 @@ class Float8Linear(nn.Module):
     bias: Tensor | None
     # No part of the module: its tensors are not among the layer's own, so they neither rest nor stream with them.
     low_rank: LowRank | None
-    # No part of the module either.
-    seen: Seen | None
 
     def __init__(self, stored: Tensor, scale: Tensor, bias: Tensor | None) -> None:
         super().__init__()
         self.out_features, self.in_features = stored.shape
         self.float8_matmul = False
         self.low_rank = None
-        self.seen = None
         scale = scale.reshape(()).float()
         # Those of `quantize` are; those of other tools' files need not be.
         self._scale_is_bf16 = scale.is_meta or bool(scale == scale.bfloat16())
@@ -93,7 +89,7 @@ class Float8Linear(nn.Module):
             result = functional.linear(hidden, weight, self.bias)
         else:
             # The scale goes to the activations: they are fewer than the weights where it counts, in layers of one row.
-            result = functional.linear(self._scaled(hidden), self.stored.to(hidden.dtype), self.bias)
+            result = functional.linear(self._scaled(hidden), widened(self.stored, hidden.dtype), self.bias)
         return result if self.low_rank is None else with_low_rank(result, hidden, self.low_rank)
 
     def _scaled(self, hidden: Tensor) -> Tensor:
@@ -111,34 +107,44 @@ class Float8Linear(nn.Module):
         return rows > FEW_ROWS and self.in_features % WIDTH_STEP == 0 and self.out_features % WIDTH_STEP == 0
 
     def _in_float8(self, hidden: Tensor) -> Tensor:
-        activations, scale = scaled_activations(hidden.reshape(-1, self.in_features), self.seen)
-        # Beside a float32 result the card takes no bias.
-        bias_apart = hidden.dtype == torch.float32
-        result = torch._scaled_mm(
-            activations,
-            self.stored.t(),
-            scale_a=scale,
-            scale_b=self.scale,
-            bias=None if self.bias is None or bias_apart else self.bias.to(hidden.dtype),
-            out_dtype=hidden.dtype,
-            use_fast_accum=True,
-        )
-        if self.bias is not None and bias_apart:
-            result += self.bias
+        activations, unit = scaled_activations(hidden.reshape(-1, self.in_features))
+        result = multiplied(activations, unit, self.stored, self.scale, self.bias, hidden.dtype)
         if self.low_rank is not None:
-            narrow = torch._scaled_mm(
-                activations,
-                self.low_rank.stored.t(),
-                scale_a=scale,
-                scale_b=self.low_rank.scale,
-                out_dtype=hidden.dtype,
-                use_fast_accum=True,
-            )
-            result = self.low_rank.add_to(result, narrow)
+            result = self.low_rank.add_to(result, self.low_rank.narrow(activations, unit, hidden.dtype))
         return result.view(*hidden.shape[:-1], self.out_features)
 
     def extra_repr(self) -> str:
         return f"in_features={self.in_features}, out_features={self.out_features}, stored as {STORED}"
+
+
+def multiplied(
+    activations: Tensor,
+    unit: Tensor,
+    stored: Tensor,
+    scale: Tensor,
+    bias: Tensor | None,
+    dtype: torch.dtype,
+    into: Tensor | None = None,
+) -> Tensor:
+    """x · (scale · stored)ᵀ + bias of float8 activations (rows, in), where 1 stands for `unit`; (rows, out) of `dtype`.
+
+    `unit` and `scale` are float32 without dimensions. With `into`, of that type and shape, the result is there.
+    """
+    # Beside a float32 result the card takes no bias.
+    bias_apart = bias is not None and dtype == torch.float32
+    result = torch._scaled_mm(
+        activations,
+        stored.t(),
+        scale_a=unit,
+        scale_b=scale,
+        bias=None if bias is None or bias_apart else bias.to(dtype),
+        out_dtype=dtype,
+        use_fast_accum=True,
+        out=into,
+    )
+    if bias is not None and bias_apart:
+        result += bias
+    return result
 
 
 # result += left · right. An operation of its own, so that compiled code too adds in place: what the compiler would make
@@ -177,39 +183,16 @@ def use_float8_matmul(module: nn.Module, enabled: bool) -> None:
             layer.float8_matmul = enabled
 
 
-def scaled_activations(hidden: Tensor, seen: Seen | None = None) -> tuple[Tensor, Tensor]:
+def scaled_activations(hidden: Tensor) -> tuple[Tensor, Tensor]:
     """`hidden` as float8 and its scale (float32, no dimensions). The host waits for nothing.
 
-    If any of it is not finite, all of the product will be NaN; without float8, the next attention would spread it. With
-    a trusted `seen` an infinity shows in the next product, and what has grown by more than 1.75 since is cut off.
+    If any of it is not finite, all of the product will be NaN; without float8, the next attention would spread it.
     """
     # One reading of `hidden` for its largest value, one division, one cast; the rest is of one element. All in the type
     # of `hidden`, where the scale is exact: a division by another type would be a slower kernel.
-    largest = _largest(hidden)
-    if seen is None or not seen.trusted:
-        if seen is not None:
-            seen.largest.copy_(largest)
-        scale = _scale(largest)
-        return _made_once((hidden / scale).to(STORED)), scale.float()
-    before = seen.largest.to(hidden.dtype)
-    # Where all was 0 before, nothing is known.
-    scale = _scale(torch.where(before == 0, LARGEST_ACTIVATION, before))
-    stored = (hidden / scale).clamp(-LARGEST, LARGEST).to(STORED)
-    seen.largest.copy_(largest)
-    return _made_once(stored), scale.float()
-
-
-def _made_once(tensor: Tensor) -> Tensor:
-    """The compiler would make it anew for each operation that takes it, but not what others are parts of."""
-    return tensor.as_strided(tensor.shape, tensor.stride()) if torch.compiler.is_compiling() else tensor
-
-
-def _largest(hidden: Tensor) -> Tensor:
-    if torch.compiler.is_compiling():
-        # By rows first: that becomes part of what makes them.
-        return hidden.abs().amax(-1).amax()
     largest: Tensor = torch.linalg.vector_norm(hidden, ord=torch.inf)
-    return largest
+    scale = _scale(largest)
+    return (hidden / scale).to(STORED), scale.float()
 
 
 def _scale(largest: Tensor) -> Tensor:

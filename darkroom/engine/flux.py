@@ -273,6 +273,7 @@ class WatchedPipeline(FluxImagePipeline):  # type: ignore[misc]
         if tuple(model_names) == ("vae_decoder",):
             self.reports.flush()
             self._enter("decoding")
+            self.compilation.leave()
             self.rotations.forget()
         self.residence.enter(tuple(model_names))
 

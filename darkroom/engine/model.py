@@ -38,8 +38,7 @@ class LoadedModel:
         self._wishes = options.wishes
         self._convert, self._cache = options.convert, options.cache
         folder = options.cache / COMPILED if options.cache else None
-        # On a card faster than scales measured anew, and as close to the uncompiled picture (docs/benchmarks.md).
-        self._compile = CompileWishes(mode=options.compile, folder=folder, scales="remembered")
+        self._compile = CompileWishes(mode=options.compile, folder=folder)
         self._device = choose_device("cpu" if options.wishes.profile == "cpu" else options.device)
         if options.threads:
             torch.set_num_threads(options.threads)

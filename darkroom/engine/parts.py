@@ -14,6 +14,7 @@ from torch import nn
 from darkroom.catalog import ModelEntry
 from darkroom.checkpoints.folders import files_of
 from darkroom.checkpoints.parts import part_named
+from darkroom.checkpoints.suiting import must_suit
 from darkroom.engine.conversion import find_weights
 from darkroom.engine.resting import Unit
 from darkroom.engine.watcher import Watcher
@@ -58,7 +59,7 @@ class Part:
 def part_files(model: ModelEntry, folder: Path) -> dict[str, Path]:
     """In the order in which they are read: a prompt can be read before all of the transformer is there.
 
-    Raises ModelUnusable.
+    Raises ModelUnusable, also where a file is of another kind than the model.
     """
     paths = {
         "text_encoder_1": model.files.text_encoder_1,
@@ -66,10 +67,12 @@ def part_files(model: ModelEntry, folder: Path) -> dict[str, Path]:
         "transformer": model.files.transformer,
         "vae": model.files.vae,
     }
-    for path in paths.values():
+    for name, path in paths.items():
         if not (folder / path).exists():
             # Named as a person would look for it.
             raise ModelUnusable("missing", str(path))
+        if (part := part_named(name)) is not None:
+            must_suit(folder / path, part, model.architecture)
     return {name: folder / path for name, path in paths.items()}
 
 

@@ -1,14 +1,9 @@
 """A block of the transformer as one graph: weights, modulation rows and LoRAs enter as tensors, whoever's they are.
 
-`compile_to_files` makes files of such graphs, in a process of its own: python -m darkroom.engine.tracing ORDERS. Must
-not know: when graphs are used, or which block they run for.
+For cards that do not multiply float8. Must not know: when graphs are used, or which block they run for.
 """
 
 import copy
-import os
-import pickle
-import sys
-import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -29,13 +24,11 @@ from torch.fx.experimental.symbolic_shapes import DimDynamic, ShapeEnv
 
 from darkroom.engine.attention import Order as AttentionOrder
 from darkroom.engine.attention import using
-from darkroom.engine.float8 import Float8Linear, LowRank, Seen
+from darkroom.engine.float8 import Float8Linear, LowRank
 from darkroom.engine.joint_attention import joint_attention
 from darkroom.engine.modulation import ModulationRow
 from darkroom.engine.rewriting import rewrite
 
-# A largest value is found row by row, by the kernel that makes the rows.
-COMPILER = {"split_reductions": False}
 # A length that stands for any: neither 0 nor 1, which are compiled apart, and a rank that LoRAs can have.
 ANY_RANK = 32
 # Values that the weights of a graph and what it is given have in common with those that it was made for.
@@ -56,7 +49,6 @@ class Order:
     """A graph to be made. `skeleton` is a block without content; `any_image`: it is to serve pictures of all sizes.
 
     `rows`: modulation comes in rows, not from layers of the block. `low_ranks`: each float8 layer gets a LowRank.
-    `seen`: activations are scaled by what was seen before (`trusted`), or only remembered for the next time.
     `attention`: its kernels, best first.
     """
 
@@ -70,10 +62,14 @@ class Order:
     device: torch.device
     rows: bool
     low_ranks: bool
-    seen: bool
-    trusted: bool
     attention: AttentionOrder
     path: Path
+
+    def make(self) -> None:
+        compile_to_file(self)
+
+    def load(self) -> Compiled:
+        return read_compiled(self.path)
 
 
 class BlockTensors:
@@ -120,7 +116,7 @@ def skeleton_of(module: nn.Module, *, rows: bool) -> nn.Module:
         if rows:
             bare.layer = nn.Identity()
     if isinstance(bare, Float8Linear):
-        bare.low_rank, bare.seen = None, None
+        bare.low_rank = None
     return bare
 
 
@@ -140,10 +136,6 @@ def trace(order: Order) -> tuple[GraphModule, list[Tensor]]:
             if order.low_ranks:
                 for layer in tensors.layers:
                     layer.low_rank = LowRank(*(next(given) for _ in LowRank._fields))
-            if order.seen:
-                largest = next(given)
-                for number, layer in enumerate(tensors.layers):
-                    layer.seen = Seen(largest[number], order.trusted)
             hidden, other = next(given), next(given) if order.joint else None
             results = functional_call(order.skeleton, weights, (hidden, other, *given))
             return list(results) if order.joint else [results[0]]
@@ -170,7 +162,6 @@ def compile_to_file(order: Order) -> None:
             graph,
             [*inputs],
             dynamic_shapes="from_graph" if dynamic else "from_example_inputs",
-            options={"config_patches": COMPILER},
         )
     # Under its name only when it is whole.
     made.save(path=str(order.path), format="binary")
@@ -179,27 +170,6 @@ def compile_to_file(order: Order) -> None:
 def read_compiled(path: Path) -> Compiled:
     compiled: Compiled = CompiledArtifact.load(path=str(path), format="binary")
     return compiled
-
-
-# --- in a process of its own
-
-
-def compile_to_files(orders: Path) -> None:
-    """Compile what the file asks for, one after the other, and remove it."""
-    wanted: list[Order] = pickle.loads(orders.read_bytes())
-    orders.unlink()
-    for order in wanted:
-        compile_to_file(order)
-
-
-def _end_with_the_engine(orders: Path) -> None:
-    """Standard input ends when the process at its other end does."""
-    # Not through Python's buffer, whose lock would be held while this process ends.
-    while os.read(0, 1):
-        pass
-    for file in (orders, orders.with_suffix(".log")):
-        file.unlink(missing_ok=True)
-    os._exit(1)
 
 
 # --- parts of the above
@@ -231,8 +201,6 @@ class _Inputs:
         made += [self._empty((1, row.width), order.dtype) for row in tensors.rows]
         if order.low_ranks:
             made += [tensor for number, layer in enumerate(tensors.layers) for tensor in self._low_rank(number, layer)]
-        if order.seen:
-            made.append(self._empty((len(tensors.layers),), torch.float32))
         made += [
             self._empty((1, tokens, order.width), order.dtype)
             for tokens in ((pixels, text) if order.joint else (both,))
@@ -284,8 +252,3 @@ def _as_compiling() -> Iterator[None]:
         yield
     finally:
         torch.compiler._is_compiling_flag = before
-
-
-if __name__ == "__main__":
-    threading.Thread(target=_end_with_the_engine, args=(Path(sys.argv[1]),), daemon=True).start()
-    compile_to_files(Path(sys.argv[1]))

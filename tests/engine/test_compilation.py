@@ -15,7 +15,8 @@ from darkroom.engine.compilation import Compilation, CompileWishes
 from darkroom.engine.compiled_block import first_line
 from darkroom.engine.flux import MadePicture, WatchedPipeline, load_pipeline, make_picture
 from darkroom.engine.lora import read_lora
-from darkroom.engine.tracing import Order
+from darkroom.engine.replays import NoReplays
+from darkroom.engine.tracing import Order, compile_to_file
 from darkroom.engine.watcher import StopAsked, Watcher
 from darkroom.planner import Plan
 from darkroom.request import GenerationRequest, parse_request
@@ -26,7 +27,8 @@ from tests.engine.test_float8 import likeness
 MODELS = Path(__file__).parents[2] / "models"
 CPU = torch.device("cpu")
 SIDE = 256
-ALIKE, ALIKE_UNDER_CFG = 0.99, 0.98
+# Float8 is rounded elsewhere; with a strong LoRA, a composition that stands on the edge may tip.
+ALIKE, ALIKE_UNDER_CFG, ALIKE_WITH_LORA = 0.99, 0.98, 0.96
 SECONDS_TO_COMPILE = 240.0
 
 
@@ -70,9 +72,9 @@ class Compilations:
 
         def counted(order: Order) -> None:
             self.orders.append(order)
-            tracing.compile_to_file(order)
+            compile_to_file(order)
 
-        patched.setattr(compilation, "compile_to_file", counted)
+        patched.setattr(tracing, "compile_to_file", counted)
 
 
 @pytest.fixture
@@ -148,8 +150,6 @@ def test_both_sides_of_true_guidance_are_compiled_by_the_same_graphs(
 def test_scales_remembered_from_the_step_before_change_the_picture_little_and_are_forgotten_with_it(
     pipeline: WatchedPipeline, cfg_scale: float
 ) -> None:
-    wishes = pipeline.compilation.wishes
-    pipeline.compilation.wishes = replace(wishes, scales="remembered")
     plan = half_streamed(pipeline, table_rows=16, float8_matmul=True)
     remembered = picture(pipeline, plan, cfg_scale=cfg_scale, steps=6)
     assert remembered.facts["compiled"] == "yes"
@@ -205,8 +205,9 @@ def test_a_lora_changes_a_compiled_picture_as_it_changes_an_uncompiled_one(
     pipeline.residence.table.forget()
     made = picture(pipeline, plan)
     assert made.facts["compiled"] == "yes"
-    assert_alike(made, uncompiled(pipeline, plan))
-    assert likeness(made.pixels, before.pixels, made.width, made.height) < ALIKE
+    plain = uncompiled(pipeline, plan)
+    assert likeness(made.pixels, plain.pixels, made.width, made.height) > ALIKE_WITH_LORA
+    assert likeness(made.pixels, before.pixels, made.width, made.height) < ALIKE_WITH_LORA
     pipeline.loras.use([], CPU)
     pipeline.residence.table.forget()
     assert picture(pipeline, plan).pixels == before.pixels
@@ -269,7 +270,6 @@ def test_the_first_picture_does_not_wait_and_a_later_one_is_compiled(
     while pipeline.compilation.compiling and time.monotonic() < deadline:
         time.sleep(0.2)
     later = picture(pipeline, plan)
-    assert "compiling 2 graphs" in caplog.text
     assert "compiled in" in caplog.text
     assert later.facts["compiled"] == "yes"
     assert_alike(first, later)
@@ -313,7 +313,7 @@ def test_a_compiler_that_fails_is_asked_once_and_the_picture_is_made(
         asked.append(order)
         raise RuntimeError("no such header\nand much more")
 
-    monkeypatch.setattr(compilation, "compile_to_file", fail)
+    monkeypatch.setattr(tracing, "compile_to_file", fail)
     pipeline.compilation.wishes = replace(pipeline.compilation.wishes, folder=tmp_path)
     with caplog.at_level("INFO", "darkroom.engine"):
         made = [picture(pipeline, half_streamed(pipeline), steps=1) for _ in range(2)]
@@ -332,7 +332,7 @@ def test_a_graph_that_fails_leaves_the_picture_to_uncompiled_code(
     def fail(*_inputs: Tensor) -> list[Tensor]:
         raise RuntimeError("the kernel cannot be started")
 
-    monkeypatch.setattr(compilation, "read_compiled", lambda _path: fail)
+    monkeypatch.setattr(tracing, "read_compiled", lambda _path: fail)
     made = picture(pipeline, plan)
     assert made.facts["compiled"] == "no: the kernel cannot be started"
     assert made.pixels == plain.pixels
@@ -344,17 +344,46 @@ def test_a_graph_that_fails_leaves_the_picture_to_uncompiled_code(
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA card")
-@pytest.mark.parametrize("scales", ["measured", "remembered"])
-def test_on_a_card_a_compiled_picture_is_as_an_uncompiled_one(scales: compilation.Scales, tmp_path: Path) -> None:
+def test_on_a_card_a_compiled_picture_is_as_an_uncompiled_one_and_the_same_however_it_is_set_to_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     card = torch.device("cuda", torch.cuda.current_device())
     pipeline = load_pipeline(DEMO, MODELS, card, Watcher())
-    wishes = CompileWishes(mode="on", folder=tmp_path, scales=scales)
+    wishes = CompileWishes(mode="on", folder=tmp_path)
     pipeline.compilation = Compilation(pipeline.dit, card, pipeline.torch_dtype, wishes=wishes)
     whole = pipeline.plan(order(), Wishes())
     slot_bytes = largest_unit(replace(DEMO.architecture, number_bytes=2))
     streamed = replace(whole, resident=whole.resident[::2], slots=3, slot_bytes=slot_bytes)
     plain = uncompiled(pipeline, whole, steps=8)
-    for plan in (whole, streamed):
-        made = picture(pipeline, plan, steps=8)
+    recorded = [picture(pipeline, plan, steps=8) for plan in (whole, streamed)]
+    monkeypatch.setattr(compilation, "replays_on", lambda _device: NoReplays())
+    made_anew = picture(pipeline, whole, steps=8)
+    for made in (*recorded, made_anew):
         assert made.facts["compiled"] == "yes"
         assert_alike(made, plain)
+        assert made.pixels == made_anew.pixels
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA card")
+def test_on_a_card_loras_change_a_compiled_picture_as_an_uncompiled_one_and_leave_no_trace(tmp_path: Path) -> None:
+    card = torch.device("cuda", torch.cuda.current_device())
+    pipeline = load_pipeline(DEMO, MODELS, card, Watcher())
+    pipeline.compilation = Compilation(
+        pipeline.dit, card, pipeline.torch_dtype, wishes=CompileWishes(mode="on", folder=tmp_path)
+    )
+    plan = pipeline.plan(order(), Wishes())
+    before = picture(pipeline, plan, steps=8)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(pipeline, "_attach", lambda _uses: None)
+        ink = read_lora(MODELS / "demo" / "loras" / "ink.safetensors", pipeline.dit)
+        # One, and so many that there is no kernel for their rank.
+        for wanted in ([(ink, 1.0)], [(ink, 0.2)] * 5, []):
+            pipeline.loras.use(wanted, card)
+            pipeline.residence.table.forget()
+            made = picture(pipeline, plan, steps=8)
+            assert made.facts["compiled"] == "yes"
+            assert likeness(made.pixels, before.pixels, made.width, made.height) < ALIKE or not wanted
+            plain = uncompiled(pipeline, plan, steps=8)
+            assert likeness(made.pixels, plain.pixels, made.width, made.height) > ALIKE_WITH_LORA
+    assert made.pixels == before.pixels

@@ -18,6 +18,8 @@ from darkroom.engine.loading import load_models
 from darkroom.engine.watcher import Watcher
 from darkroom.errors import ModelUnusable
 from darkroom.request import parse_request
+from tests.checkpoints.sparse import sparse
+from tests.checkpoints.true_shapes import native
 from tests.engine.layouts import (
     MODELS,
     SCALE,
@@ -277,6 +279,22 @@ def test_a_file_that_lacks_the_part_it_is_used_for_is_named() -> None:
             find_weights(MODELS / file, dtype=torch.bfloat16, part=part)  # type: ignore[arg-type]
         assert raised.value.reason == "part"
         assert raised.value.file == file.name
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_a_file_of_another_kind_than_its_entry_is_named_before_it_is_read(part: str, tmp_path: Path) -> None:
+    fields = native(part)  # type: ignore[arg-type]
+    large = sparse(tmp_path / f"{part}.safetensors", fields)
+    with pytest.raises(ModelUnusable) as raised:
+        load_pipeline(entry(**{part: large}), MODELS, CPU, Watcher())
+    assert (raised.value.reason, raised.value.file) == ("other_kind", large.name)
+    assert raised.value.found == ("FLUX.1 [dev]" if part == "transformer" else "FLUX.1")
+
+
+def test_a_transformer_without_guidance_is_not_taken_for_one_with(tmp_path: Path) -> None:
+    path = save(tmp_path / "schnell.safetensors", without_guidance(shipped("transformer")))
+    with pytest.raises(ModelUnusable, match="without guidance, and the settings say otherwise"):
+        load_pipeline(entry(transformer=path), MODELS, CPU, Watcher())
 
 
 def test_without_asking_for_a_part_all_of_an_all_in_one_file_is_loaded(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import json
 import shutil
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
@@ -69,6 +69,13 @@ def test_a_lora_is_attached_for_its_picture_and_leaves_the_next_as_it_was(pipeli
     assert pipeline.loras.bytes == 0
     layers = linear_layers(pipeline.dit).values()
     assert not any(isinstance(layer, Float8Linear) and layer.low_rank for layer in layers)
+
+
+def test_one_of_another_programs_folder_makes_the_same_picture(pipeline: WatchedPipeline, tmp_path: Path) -> None:
+    shutil.copy(MODELS / "demo" / "loras" / "ink.safetensors", tmp_path / "brush.safetensors")
+    entry = replace(DEMO, more_loras=(PurePosixPath(tmp_path.as_posix()),))
+    with_more = load_pipeline(entry, MODELS, CPU, Watcher())
+    assert pixels(with_more, order({"name": "brush"})) == pixels(pipeline, order(INK))
 
 
 @pytest.mark.parametrize("cfg_scale", [1.0, 2.0], ids=["one pass a step", "two passes"])

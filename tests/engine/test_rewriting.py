@@ -4,13 +4,11 @@ import pytest
 import torch
 from diffsynth.models.flux_dit import FluxJointAttention
 from torch import Tensor
-from torch.fx import GraphModule
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.nn import functional
 
-from darkroom.engine.float8 import STORED, Seen, scaled_activations
 from darkroom.engine.joint_attention import joint_attention
-from darkroom.engine.rewriting import quantize_before_joining, write_gelu_as_sigmoid
+from darkroom.engine.rewriting import write_gelu_as_sigmoid
 from darkroom.engine.rotations import Rotations
 
 
@@ -26,38 +24,6 @@ def test_gelu_by_a_sigmoid_is_gelu_by_a_tanh() -> None:
     graph.recompile()
     assert torch.allclose(graph(values), functional.gelu(values, approximate="tanh"), atol=1e-6)
     assert write_gelu_as_sigmoid(make_fx(functional.gelu)(values).graph) == 0
-
-
-def joined(first: Tensor, second: Tensor, largest: Tensor) -> tuple[Tensor, Tensor]:
-    rows = torch.cat([first, second], dim=2).reshape(-1, 48)
-    return scaled_activations(rows, Seen(largest, True))
-
-
-def joining() -> tuple[GraphModule, list[Tensor]]:
-    torch.manual_seed(0)
-    inputs = [torch.randn(1, 40, 16).bfloat16(), 3 * torch.randn(1, 40, 32).bfloat16(), torch.tensor(2.5)]
-    return make_fx(joined)(*inputs), inputs
-
-
-def test_parts_that_become_float8_before_they_are_joined_are_the_same_bits_and_leave_the_same_in_memory() -> None:
-    graph, inputs = joining()
-    before, after = torch.tensor(2.5), torch.tensor(2.5)
-    expected, scale = joined(*inputs[:2], before)
-    assert quantize_before_joining(graph.graph) == 1
-    graph.recompile()
-    stored, same_scale = graph(*inputs[:2], after)
-    assert stored.dtype == STORED
-    assert torch.equal(stored.float(), expected.float())
-    assert scale == same_scale
-    assert before == after == inputs[1].abs().max()
-
-
-def test_parts_whose_scale_is_not_known_before_stay_joined() -> None:
-    def measured(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
-        return scaled_activations(torch.cat([first, second], dim=2).reshape(-1, 48))
-
-    _, inputs = joining()
-    assert quantize_before_joining(make_fx(measured)(*inputs[:2]).graph) == 0
 
 
 def test_joint_attention_gives_what_diffsynths_gives() -> None:

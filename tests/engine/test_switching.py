@@ -146,6 +146,9 @@ def test_an_entry_with_other_defaults_and_the_same_files_makes_the_same_pictures
 def test_fifty_switches_leave_no_growth(folder: Path, alone: Callable[[ModelEntry], bytes], other: ModelEntry) -> None:
     loaded = loaded_model(folder)
     held, objects = [], []
+    # What other tests have left is not looked through a hundred times.
+    gc.collect()
+    gc.freeze()
     for number in range(50):
         model = (DEMO, other)[number % 2]
         assert pixels(loaded, model) == alone(model)

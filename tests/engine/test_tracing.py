@@ -1,4 +1,4 @@
-"""What a graph is made from, where it is kept, and activations scaled by what was seen before."""
+"""What a graph is made from, and where it is kept."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from darkroom.catalog import DEMO
-from darkroom.engine.float8 import STORED, Float8Linear, Seen, quantize, scaled_activations, upcast, use_float8_matmul
+from darkroom.engine.float8 import STORED, upcast, use_float8_matmul
 from darkroom.engine.flux import WatchedPipeline, load_pipeline
 from darkroom.engine.process import environment_of
 from darkroom.engine.tracing import BlockTensors, skeleton_of
@@ -69,40 +69,3 @@ def test_compiled_code_is_kept_where_the_next_start_finds_it(tmp_path: Path) -> 
     assert "TORCHINDUCTOR_CACHE_DIR" not in environment_of(options)
     folders = environment_of(replace(options, compile="auto"))
     assert folders["TORCHINDUCTOR_CACHE_DIR"] == str(tmp_path / "compiled" / "inductor")
-
-
-# --- activations scaled by what was seen before
-
-
-def test_what_was_seen_is_remembered_whether_it_is_trusted_or_not() -> None:
-    hidden = torch.randn(40, 64)
-    for trusted in (False, True):
-        largest = torch.ones(())
-        scaled_activations(hidden, Seen(largest, trusted))
-        assert largest == hidden.abs().max()
-
-
-def test_as_large_as_before_nothing_changes_and_up_to_1_75_times_nothing_is_cut_off() -> None:
-    hidden = torch.randn(40, 64).bfloat16()
-    measured, scale = scaled_activations(hidden)
-    stored, same_scale = scaled_activations(hidden, Seen(hidden.abs().max().float(), True))
-    assert torch.equal(stored.float(), measured.float())
-    assert scale == same_scale
-    stored, smaller = scaled_activations(hidden, Seen(hidden.abs().max().float() / 1.74, True))
-    assert ((stored.float() * smaller - hidden).norm() / hidden.norm()) < 0.04
-
-
-@pytest.mark.parametrize("before", [0.0, 1e-30, 1e-3, 1e6])
-def test_however_wrong_the_memory_is_nothing_becomes_infinite(before: float) -> None:
-    stored, scale = scaled_activations(torch.randn(40, 64).bfloat16(), Seen(torch.tensor(before), True))
-    assert (stored.float() * scale).isfinite().all()
-
-
-def test_an_infinity_shows_in_the_next_product() -> None:
-    stored, scale = quantize(torch.randn(64, 64))
-    layer = Float8Linear(stored, scale, None)
-    layer.float8_matmul, layer.seen = True, Seen(torch.ones(()), True)
-    hidden = torch.randn(40, 64).bfloat16()
-    hidden[3, 3] = torch.inf
-    layer(hidden)
-    assert layer(torch.randn(40, 64).bfloat16()).isnan().all()

@@ -1,0 +1,92 @@
+"""Replays: what a block sets a card to do, recorded in a picture's first passes and then done over at one call.
+
+Setting hundreds of kernels to work takes the host longer than a fast card needs for a small picture. Must not know:
+what is recorded.
+"""
+
+import logging
+from collections.abc import Callable, Hashable
+from contextlib import suppress
+from typing import Any, Protocol
+
+import torch
+
+log = logging.getLogger("darkroom.engine")
+
+
+class Replays(Protocol):
+    """Of one picture. `work` makes nothing that is needed after it, and writes only where it always does."""
+
+    def run(self, key: Hashable, work: Callable[[], None]) -> None:
+        """Do it. With the same `key` it is always the same work, in the same places. None: it is not to be kept."""
+        ...
+
+    def close(self) -> None:
+        """Nothing of it is needed any more. Safe to call again."""
+        ...
+
+
+class NoReplays:
+    """For a device that has nothing of the kind."""
+
+    def run(self, key: Hashable, work: Callable[[], None]) -> None:  # noqa: ARG002
+        work()
+
+    def close(self) -> None: ...
+
+
+class CardReplays:
+    """CUDA graphs, all in one pool of memory: they run one after the other, and leave nothing in it."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._graphs: dict[Hashable, torch.cuda.CUDAGraph] = {}
+        self._stream: torch.cuda.Stream | None = None
+        self._pool: Any = None
+        self._gave_up = False
+
+    def run(self, key: Hashable, work: Callable[[], None]) -> None:
+        graph = self._graphs.get(key)
+        if graph is None and key is not None and not self._gave_up:
+            graph = self._recorded(key, work)
+        if graph is None:
+            work()
+        else:
+            graph.replay()
+
+    def close(self) -> None:
+        if self._graphs or self._pool is not None:
+            torch.cuda.synchronize(self._device)
+            self._graphs.clear()
+            self._pool, self._stream = None, None
+            torch.cuda.empty_cache()
+
+    def _recorded(self, key: Hashable, work: Callable[[], None]) -> torch.cuda.CUDAGraph | None:
+        if self._stream is None:
+            # What earlier passes left cached would lie beside the pool.
+            torch.cuda.empty_cache()
+            cuda: Any = torch.cuda
+            self._stream, self._pool = cuda.Stream(self._device), cuda.graph_pool_handle()
+        graph = torch.cuda.CUDAGraph()
+        self._stream.wait_stream(torch.cuda.current_stream(self._device))
+        try:
+            with torch.cuda.stream(self._stream):
+                # Other threads copy weights meanwhile, which is no business of the recording.
+                graph.capture_begin(pool=self._pool, capture_error_mode="thread_local")
+                try:
+                    work()
+                finally:
+                    graph.capture_end()
+        except RuntimeError as error:
+            # Nothing has been done yet, and it can be done without.
+            log.warning("blocks are not recorded: %s", next(iter(str(error).splitlines()), ""))
+            self._gave_up = True
+            with suppress(RuntimeError):
+                self.close()
+            return None
+        self._graphs[key] = graph
+        return graph
+
+
+def replays_on(device: torch.device) -> Replays:
+    return CardReplays(device) if device.type == "cuda" else NoReplays()
