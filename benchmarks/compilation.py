@@ -1,9 +1,9 @@
 """The transformer's blocks uncompiled and compiled, side by side: FLUX.1's shapes, random weights.
 
 Run: python -m benchmarks.compilation [--caps none,8,4] [--sizes 1024x1024,512x512] [--ways eager,compiled]
-[--steps 6] [--any-size] [--no-cudnn] [--upcast] [--model flux1|demo] [--folder FOLDER] [--write]. One process; nothing
-is compiled yet, unless a folder is named that was compiled into. --upcast: as on a card that does not multiply float8.
-Then: where the time of one step goes.
+[--steps 6] [--first] [--any-size] [--no-cudnn] [--upcast] [--model flux1|demo] [--folder FOLDER] [--write]. One
+process; nothing is compiled yet, unless a folder is named that was compiled into. --upcast: as on a card that does not
+multiply float8. Then: where the time of one step goes.
 """
 
 import argparse
@@ -45,8 +45,8 @@ from darkroom.engine.tracing import Size
 from darkroom.planner import Plan, make_plan
 from darkroom.wishes import Wishes
 
-# By what one knows them in the table: as DiffSynth's code; fused, or compiled for cards that do not multiply float8; and
-# eager again, while a process beside it compiles.
+# By what one knows them in the table: as DiffSynth's code; fused, or compiled for cards that do not multiply float8;
+# and eager again, while a process beside it compiles.
 WAYS = ("eager", "compiled", "meanwhile")
 HEAD = ("blocks", "card", "size", "s/step", "first", "of eager", "compiled in", "picture", "reserved", "allocated", "")
 # The last cards that do not multiply float8.
@@ -56,8 +56,8 @@ KERNEL_WIDTH = 90
 NOTES = """
 Seconds and GiB. s/step: the median of the steps after the first, of `first` the first, with the modulation table's
 filling. Compiled: fused blocks, their activations scaled by the largest value of the step before; with --upcast what
-torch's compiler makes. Meanwhile: uncompiled, while a process beside it compiles. Compiled in: what the first picture of a size waits
-for with `engine.compile: on`. Picture: a whole one, its prompt known.
+torch's compiler makes. Meanwhile: uncompiled, while a process beside it compiles. Compiled in: what the first picture
+of a size waits for with `engine.compile: on`. Picture: a whole one, its prompt known.
 """
 
 
@@ -112,6 +112,15 @@ class Bench:
         row = replace(row, waited=waited, reserved=gauge.peak.reserved, allocated=gauge.peak.allocated)
         # Of what was asked for, there is something to say only where it did not happen.
         return replace(row, fault="" if way == "eager" or why is None else f"uncompiled: {why}")
+
+    def first_pictures(self, case: Case) -> tuple[float, float]:
+        """Seconds of the first two of this process, their blocks compiled by an earlier one."""
+        plan, found = self._prepare("compiled", case), []
+        for prompt in ("a lighthouse", "a mill"):
+            with Gauge(self.ours.device) as gauge:
+                timing, _ = self.ours.picture(gauge, plan, case, prompt)
+            found.append(timing.whole)
+        return found[0], found[1]
 
     def profile(self, way: str, case: Case) -> list[list[str]]:
         """The kernels of one step that take longest, and the rest: name, how many, milliseconds, share."""
@@ -227,6 +236,11 @@ def _report(options: argparse.Namespace, command: str, folder: Path) -> str:
     bench = Bench(options, folder)
     say("built")
     rows: list[Row] = []
+    begun: tuple[str, ...] = ()
+    if options.first:
+        first, second = bench.first_pictures(cases_of(options)[0])
+        begun = (f"The first picture of a new process took {first:.2f} s, the second {second:.2f} s.", "")
+        say(begun[0])
     for case in cases_of(options):
         # The first size, on the first card: it is there that nothing is compiled yet.
         for way in options.ways if case != cases_of(options)[0] else _with_meanwhile(options.ways):
@@ -245,6 +259,7 @@ def _report(options: argparse.Namespace, command: str, folder: Path) -> str:
             "",
             f"`{command}`, {where}. {options.steps} steps.",
             NOTES,
+            *begun,
             table(HEAD, [row.cells(_eager(rows, row.case)) for row in rows]),
             *same_pixels(rows),
             again,
@@ -322,6 +337,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--previews", action="store_true", help="a preview each step, as for a page")
     parser.add_argument("--folder", type=Path, help="where compiled code is kept; else a new one")
+    parser.add_argument("--first", action="store_true", help="the first picture of this process too")
     parser.add_argument("--limit", type=float, default=210, help="seconds; rows not reached by then say so")
     parser.add_argument("--write", type=Path, nargs="?", const=DOCUMENT, help="put the tables into this document")
     return parser.parse_args(arguments)

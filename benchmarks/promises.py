@@ -1,12 +1,14 @@
 """Holds the planner's promises against what our engine really took, stage by stage: FLUX.1's shapes, random weights.
 
 Run: python -m benchmarks.promises [--profiles 24,16,12,8,6,4] [--sizes 512x512,…] [--steps 2] [--model flux1|demo]
-[--write]. All in one process, which may take more than it promised unless --enforce is given: a broken promise is seen
-by how much. The fifty pictures in a row of `python -m benchmarks.streaming --fifty` are here too: nothing may grow.
+[--compile FOLDER] [--write]. All in one process, which may take more than it promised unless --enforce is given: then
+it is seen by how much. The fifty pictures in a row of `python -m benchmarks.streaming --fifty` are here too: nothing
+may grow.
 """
 
 import argparse
 import hashlib
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -38,7 +40,9 @@ from benchmarks.measuring import (
     tidy,
     write_section,
 )
+from darkroom.engine.compilation import CompileWishes
 from darkroom.engine.flux import computation_type
+from darkroom.engine.process import compiler_folders
 from darkroom.planner import Plan
 from darkroom.request import GenerationRequest
 
@@ -74,11 +78,15 @@ class Case:
 class Ours:
     """Our engine around random weights, for as many pictures as are asked of it."""
 
-    def __init__(self, options: argparse.Namespace) -> None:
+    def __init__(self, options: argparse.Namespace, compiled: Path | None = None) -> None:
+        """`compiled`: the folder of what is compiled; None: nothing is."""
         self.device = torch.device(options.device)
         self.shape = SHAPES[options.model]
         self.pipeline = build_ours(self.shape, self.device, computation_type(self.device))
         self._previews = options.previews
+        if compiled is not None:
+            os.environ.update(compiler_folders(compiled))
+            self.pipeline.compilation.wishes = CompileWishes(mode="on", folder=compiled)
 
     def settle_into(self, plan: Plan) -> None:
         """What the plan before kept on the card goes, before anything is measured."""
@@ -142,7 +150,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _options(arguments)
     if (ended := again_as_the_engine("benchmarks.promises", arguments)) is not None:
         return ended
-    ours = Ours(options)
+    ours = Ours(options, options.compile)
     say("built")
     deadline = time.monotonic() + options.limit
     rows: list[list[str]] = []
@@ -296,6 +304,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--enforce", action="store_true", help="a row that takes more than its card has runs out")
     parser.add_argument("--previews", action="store_true", help="a preview each step, as for a page")
+    parser.add_argument("--compile", type=Path, help="blocks run compiled; the folder of what is compiled")
     parser.add_argument("--limit", type=float, default=540, help="seconds; rows not reached by then say so")
     parser.add_argument("--write", type=Path, nargs="?", const=DOCUMENT, help="put the table into this document")
     options = parser.parse_args(arguments)

@@ -40,6 +40,9 @@ VERSION = 4
 # of tokens × width (14 for FLUX.1's blocks, and what the allocator holds beyond them).
 CUDA_BYTES = 3 << 28
 TRIED_ROWS = 20
+# What recorded blocks take of it: workspaces of their own, and rows as `TRIED_ROWS`.
+RECORDING_BYTES = 192 << 20
+RECORDED_ROWS = 15
 # Ending of the file that says that kernels are made.
 KERNELS = ".kernels"
 # Graphs in memory: eight sizes of pictures, two kinds of blocks.
@@ -241,7 +244,9 @@ class Compilation:
             self._blocks.append(made)
             layers += made.layers
         device = self._indexed_device
-        self.stage = FusedStage(Peaks(layers, device), replays_on(device), words=size.text, pixels=size.image)
+        room = RECORDING_BYTES + RECORDED_ROWS * (size.text + size.image) * width * self._dtype.itemsize
+        replays = replays_on(device, promised=promised, room=room)
+        self.stage = FusedStage(Peaks(layers, device), replays, words=size.text, pixels=size.image)
         return None
 
     def _forget_stage(self) -> None:

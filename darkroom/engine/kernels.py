@@ -23,8 +23,10 @@ FLAT, FLAT_WARPS = (1, 4096), 8
 MULTIPLIED, MULTIPLIED_WARPS = (16, 256), 4
 # Tokens and heads.
 TURNED, TURNED_MULTIPLIED, TURN_WARPS = (4, 8), (16, 8), 4
+# A narrow product alone would keep few of a card's processors at work: each part of its depth is made by itself.
+NARROW_PARTS = 4
 # Of `down` at once: what an Ada card has room for.
-NARROW_ROWS, NARROW_AREA, NARROW_WARPS = 64, 8192, 8
+NARROW_ROWS, NARROW_AREA, NARROW_WARPS = 32, 4096, 4
 ALIGNED = 16
 # The version whose programs are started without its help.
 IS_KNOWN = triton.__version__.startswith("3.6.")
@@ -69,7 +71,7 @@ def turn(
         TURN_WARPS,
         (projected, query_weight, key_weight, angles, narrow, up),
         (projected.stride(0), tokens, rank),
-        (heads, head_width, heads_at_once, tokens_at_once, block),
+        (heads, head_width, heads_at_once, tokens_at_once, block, NARROW_PARTS),
     )
 
 
@@ -78,21 +80,28 @@ def add(hidden: Tensor, gate: Tensor, added: Tensor, more: More | None = None, *
     narrow, up, rank, block = _parts_of(more, hidden)
     (high, wide), warps = (FLAT, FLAT_WARPS) if more is None else (MULTIPLIED, MULTIPLIED_WARPS)
     grid = (_parts(rows, high), _parts(width, wide), 1)
-    _launch(_add, grid, warps, (hidden, gate, added, into, narrow, up), (rows, width, rank), (high, wide, block))
+    _launch(
+        _add,
+        grid,
+        warps,
+        (hidden, gate, added, into, narrow, up),
+        (rows, width, rank),
+        (high, wide, block, NARROW_PARTS),
+    )
 
 
 def narrow(stored: Tensor, unit: Tensor, low_rank: LowRank) -> Tensor:
     rows, width = stored.shape
     rank = len(low_rank.stored)
-    result = torch.empty(rows, rank, dtype=low_rank.up.dtype, device=stored.device)
+    result = torch.empty(NARROW_PARTS, rows, rank, dtype=torch.float32, device=stored.device)
     block = block_of(rank)
     _launch(
         _narrow,
-        (_parts(rows, NARROW_ROWS), 1, 1),
+        (_parts(rows, NARROW_ROWS), NARROW_PARTS, 1),
         NARROW_WARPS,
         (stored, low_rank.stored, unit, low_rank.scale, result),
         (rows, stored.stride(0), rank),
-        (width, NARROW_ROWS, NARROW_AREA // block, block),
+        (width, _parts(width, NARROW_PARTS), NARROW_ROWS, NARROW_AREA // block, block),
     )
     return result
 
@@ -107,7 +116,7 @@ def _flat(hidden: Tensor, stored: Tensor, unit: Tensor, peak: Tensor, more: More
         warps,
         (hidden, stored, unit, peak, narrow, up),
         (hidden.stride(0), stored.stride(0), rows, width, rank),
-        (high, wide, is_gelu, block),
+        (high, wide, is_gelu, block, NARROW_PARTS),
     )
 
 
@@ -115,7 +124,7 @@ def _parts_of(more: More | None, instead: Tensor) -> tuple[Tensor, Tensor, int, 
     """Its two matrices, their rank, and the rank as programs take it. Of nothing: any tensor, and 0."""
     if more is None:
         return instead, instead, 0, 0
-    rank = more.narrow.shape[1]
+    rank = more.narrow.shape[2]
     return more.narrow, more.up, rank, block_of(rank)
 
 
@@ -187,13 +196,17 @@ def _keep_largest(values, mask, peak):
 
 
 @triton.jit
-def _product(narrow, up, row, row_mask, column, column_mask, rank, block: tl.constexpr):
-    """narrow · upᵀ, of these rows and columns."""
+def _product(narrow, up, row, rows, column, column_mask, rank, block: tl.constexpr, parts: tl.constexpr):
+    """narrow · upᵀ, of these rows and columns. `narrow` is a sum of parts."""
     places = tl.arange(0, block)
     known = (places < rank)[None, :]
-    left = tl.load(narrow + row[:, None] * rank + places[None, :], row_mask[:, None] & known, 0.0)
+    known_rows = (row < rows)[:, None] & known
+    place = narrow + row[:, None] * rank + places[None, :]
+    left = tl.load(place, known_rows, 0.0)
+    for part in tl.static_range(1, parts):
+        left += tl.load(place + part * rows * rank, known_rows, 0.0)
     right = tl.load(up + column[:, None] * rank + places[None, :], column_mask[:, None] & known, 0.0)
-    return tl.dot(left, tl.trans(right))
+    return tl.dot(left.to(up.dtype.element_ty), tl.trans(right))
 
 
 @triton.jit
@@ -248,6 +261,7 @@ def _store(
     wide: tl.constexpr,
     is_gelu: tl.constexpr,
     block: tl.constexpr,
+    parts: tl.constexpr,
 ):
     row = tl.program_id(0).to(tl.int64) * high + tl.arange(0, high)
     column = tl.program_id(1) * wide + tl.arange(0, wide)
@@ -256,7 +270,7 @@ def _store(
     inverse = 1.0 / tl.load(unit)
     values = tl.load(hidden + row[:, None] * hidden_row + column[None, :], mask, 0.0).to(tl.float32)
     if block:
-        values += _product(narrow, up, row, row_mask, column, column_mask, rank, block)
+        values += _product(narrow, up, row, rows, column, column_mask, rank, block, parts)
     if is_gelu:
         # With tanh: x · sigmoid(2 · √(2/π) · (x + 0.044715 x³)), and exp(x) as a power of two.
         power = values * (values * values * -0.1029432397 - 2.302208199)
@@ -282,6 +296,7 @@ def _turn(
     heads_at_once: tl.constexpr,
     tokens_at_once: tl.constexpr,
     block: tl.constexpr,
+    parts: tl.constexpr,
 ):
     half: tl.constexpr = head_width // 2
     token = tl.program_id(0).to(tl.int64) * tokens_at_once + tl.arange(0, tokens_at_once)
@@ -300,7 +315,7 @@ def _turn(
         place = projected + token[:, None] * row + first + column[None, :]
         values = tl.load(place, mask, 0.0).to(tl.float32)
         if block:
-            values += _product(narrow, up, token, token_mask, first + column, is_there, rank, block)
+            values += _product(narrow, up, token, tokens, first + column, is_there, rank, block, parts)
             # As it would be in memory.
             values = values.to(projected.dtype.element_ty).to(tl.float32)
         if kind < 2:
@@ -327,6 +342,7 @@ def _add(
     high: tl.constexpr,
     wide: tl.constexpr,
     block: tl.constexpr,
+    parts: tl.constexpr,
 ):
     row = tl.program_id(0).to(tl.int64) * high + tl.arange(0, high)
     column = tl.program_id(1) * wide + tl.arange(0, wide)
@@ -336,7 +352,7 @@ def _add(
     values = tl.load(hidden + place, mask, 0.0).to(tl.float32)
     beside = tl.load(added + place, mask, 0.0).to(tl.float32)
     if block:
-        beside += _product(narrow, up, row, row_mask, column, column_mask, rank, block)
+        beside += _product(narrow, up, row, rows, column, column_mask, rank, block, parts)
     values += tl.load(gate + column, column_mask, 0.0).to(tl.float32)[None, :] * beside
     tl.store(into + place, values.to(into.dtype.element_ty), mask)
 
@@ -352,6 +368,7 @@ def _narrow(
     stored_row,
     rank,
     width: tl.constexpr,
+    share: tl.constexpr,
     high: tl.constexpr,
     deep: tl.constexpr,
     block: tl.constexpr,
@@ -360,12 +377,14 @@ def _narrow(
     row_mask = (row < rows)[:, None]
     place = tl.arange(0, block)
     known = (place < rank)[None, :]
-    depth = tl.arange(0, deep)
+    depth = tl.program_id(1) * share + tl.arange(0, deep)
+    end = tl.minimum((tl.program_id(1) + 1) * share, width)
     sums = tl.zeros((high, block), dtype=tl.float32)
-    for start in range(0, width, deep):
-        inside = start + depth < width
+    for start in range(0, share, deep):
+        inside = start + depth < end
         left = tl.load(stored + row[:, None] * stored_row + (start + depth)[None, :], row_mask & inside[None, :], 0.0)
         right = tl.load(down + place[None, :] * width + (start + depth)[:, None], known & inside[:, None], 0.0)
         sums = tl.dot(left, right, sums)
     values = sums * (tl.load(unit) * tl.load(scale))
-    tl.store(result + row[:, None] * rank + place[None, :], values.to(result.dtype.element_ty), row_mask & known)
+    row += tl.program_id(1) * rows
+    tl.store(result + row[:, None] * rank + place[None, :], values, row_mask & known)

@@ -36,10 +36,13 @@ class NoReplays:
 
 
 class CardReplays:
-    """CUDA graphs, all in one pool of memory: they run one after the other, and leave nothing in it."""
+    """CUDA graphs, all in one pool of memory: they run one after the other, and leave nothing in it.
 
-    def __init__(self, device: torch.device) -> None:
-        self._device = device
+    Nothing is recorded where less than `room` bytes are left of the `promised` ones.
+    """
+
+    def __init__(self, device: torch.device, *, promised: int, room: int) -> None:
+        self._device, self._promised, self._room = device, promised, room
         self._graphs: dict[Hashable, torch.cuda.CUDAGraph] = {}
         self._stream: torch.cuda.Stream | None = None
         self._pool: Any = None
@@ -63,6 +66,9 @@ class CardReplays:
 
     def _recorded(self, key: Hashable, work: Callable[[], None]) -> torch.cuda.CUDAGraph | None:
         if self._stream is None:
+            if self._promised - torch.cuda.memory_allocated(self._device) < self._room:
+                self._gave_up = True
+                return None
             # What earlier passes left cached would lie beside the pool.
             torch.cuda.empty_cache()
             cuda: Any = torch.cuda
@@ -88,5 +94,5 @@ class CardReplays:
         return graph
 
 
-def replays_on(device: torch.device) -> Replays:
-    return CardReplays(device) if device.type == "cuda" else NoReplays()
+def replays_on(device: torch.device, *, promised: int, room: int) -> Replays:
+    return CardReplays(device, promised=promised, room=room) if device.type == "cuda" else NoReplays()

@@ -27,8 +27,9 @@ from tests.engine.test_float8 import likeness
 MODELS = Path(__file__).parents[2] / "models"
 CPU = torch.device("cpu")
 SIDE = 256
-# Float8 is rounded elsewhere; with a strong LoRA, a composition that stands on the edge may tip.
-ALIKE, ALIKE_UNDER_CFG, ALIKE_WITH_LORA = 0.99, 0.98, 0.96
+# Float8 is rounded elsewhere: both are as far from a picture without float8 (docs/benchmarks.md). With a strong LoRA, a
+# composition that stands on the edge may tip.
+ALIKE, ALIKE_IN_FLOAT8, ALIKE_UNDER_CFG, ALIKE_WITH_LORA = 0.99, 0.985, 0.98, 0.96
 SECONDS_TO_COMPILE = 240.0
 
 
@@ -345,7 +346,7 @@ def test_a_graph_that_fails_leaves_the_picture_to_uncompiled_code(
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA card")
 def test_on_a_card_a_compiled_picture_is_as_an_uncompiled_one_and_the_same_however_it_is_set_to_work(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     card = torch.device("cuda", torch.cuda.current_device())
     pipeline = load_pipeline(DEMO, MODELS, card, Watcher())
@@ -355,13 +356,15 @@ def test_on_a_card_a_compiled_picture_is_as_an_uncompiled_one_and_the_same_howev
     slot_bytes = largest_unit(replace(DEMO.architecture, number_bytes=2))
     streamed = replace(whole, resident=whole.resident[::2], slots=3, slot_bytes=slot_bytes)
     plain = uncompiled(pipeline, whole, steps=8)
-    recorded = [picture(pipeline, plan, steps=8) for plan in (whole, streamed)]
-    monkeypatch.setattr(compilation, "replays_on", lambda _device: NoReplays())
+    # The demo is small beside what recording takes.
+    recorded = [picture(pipeline, replace(plan, promised_vram=4 << 30), steps=8) for plan in (whole, streamed)]
+    monkeypatch.setattr(compilation, "replays_on", lambda _device, **_room: NoReplays())
     made_anew = picture(pipeline, whole, steps=8)
     for made in (*recorded, made_anew):
         assert made.facts["compiled"] == "yes"
-        assert_alike(made, plain)
+        assert likeness(made.pixels, plain.pixels, made.width, made.height) >= ALIKE_IN_FLOAT8
         assert made.pixels == made_anew.pixels
+    assert "not recorded" not in caplog.text
 
 
 @pytest.mark.gpu
@@ -372,7 +375,7 @@ def test_on_a_card_loras_change_a_compiled_picture_as_an_uncompiled_one_and_leav
     pipeline.compilation = Compilation(
         pipeline.dit, card, pipeline.torch_dtype, wishes=CompileWishes(mode="on", folder=tmp_path)
     )
-    plan = pipeline.plan(order(), Wishes())
+    plan = replace(pipeline.plan(order(), Wishes()), promised_vram=4 << 30)
     before = picture(pipeline, plan, steps=8)
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(pipeline, "_attach", lambda _uses: None)

@@ -34,7 +34,7 @@ INK: Mapping[str, object] = {"name": "ink"}
 
 def order(*loras: Mapping[str, object], **changes: Any) -> GenerationRequest:
     values = {"prompt": "a red house by a lake, ink drawing", "seed": 3, "steps": 3, "guidance": 3.5, "model": "demo"}
-    return parse_request(values | {"width": 256, "height": 256, "loras": loras} | changes)
+    return parse_request(values | {"width": 128, "height": 128, "loras": loras} | changes)
 
 
 @pytest.fixture(scope="module")

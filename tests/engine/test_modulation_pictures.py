@@ -21,7 +21,7 @@ from tests.engine.test_float8 import likeness
 
 MODELS = Path(__file__).parents[2] / "models"
 CPU = torch.device("cpu")
-SIDE = 256
+SIDE = 128
 each_way = pytest.mark.parametrize("in_place", [True, False], ids=["in place", "streamed"])
 
 

@@ -31,7 +31,7 @@ def pipeline(request: pytest.FixtureRequest) -> WatchedPipeline:
 
 
 def picture_request(**changes: object) -> GenerationRequest:
-    values = {"prompt": "a red house", "seed": 3, "steps": 2, "guidance": 3.5, "width": 256, "height": 256}
+    values = {"prompt": "a red house", "seed": 3, "steps": 2, "guidance": 3.5, "width": 128, "height": 128}
     return parse_request({**values, "model": "demo", **changes})
 
 

@@ -27,8 +27,8 @@ def request(**changes: object) -> GenerationRequest:
         "seed": 7,
         "steps": 6,
         "guidance": 3.5,
-        "width": 256,
-        "height": 256,
+        "width": 128,
+        "height": 128,
         "model": "demo",
     }
     return parse_request(values | changes)

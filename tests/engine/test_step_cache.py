@@ -24,7 +24,7 @@ from tests.engine.test_float8 import likeness
 
 MODELS = Path(__file__).parents[2] / "models"
 CPU = torch.device("cpu")
-SIDE, STEPS = 256, 16
+SIDE, STEPS = 128, 16
 THRESHOLD = 0.3
 
 
