@@ -114,8 +114,11 @@ class Compilation:
         # Of this picture: why it does not run compiled. None before the first.
         self.why_not: str | None = None
 
-    def begin(self, size: Size, *, rows: bool, promised: int, waiting: Callable[[], None]) -> None:
+    def begin(
+        self, size: Size, *, rows: bool, promised: int, waiting: Callable[[], None], streams: bool = True
+    ) -> None:
         """A picture of this size begins. `rows`: modulation comes from a table. `promised`: what it takes of the card.
+        `streams`: not all blocks stay there.
 
         Only with `on` this takes time, and calls `waiting` now and then, which may raise. What the plan before this one
         kept on the card must have left: it would be in the way of the process that compiles.
@@ -125,6 +128,8 @@ class Compilation:
             self.why_not = "it is switched off"
             return
         self.why_not = self._prepare(size, rows=rows, promised=promised, waiting=waiting)
+        if self.stage is not None and not streams:
+            self._record(size, promised)
         if self.why_not not in PASSING:
             self._settled.add((size, rows, self._low_ranks))
         if self.why_not and self.why_not not in self._said:
@@ -244,10 +249,15 @@ class Compilation:
             self._blocks.append(made)
             layers += made.layers
         device = self._indexed_device
-        room = RECORDING_BYTES + RECORDED_ROWS * (size.text + size.image) * width * self._dtype.itemsize
-        replays = replays_on(device, promised=promised, room=room)
-        self.stage = FusedStage(Peaks(layers, device), replays, words=size.text, pixels=size.image)
+        self.stage = FusedStage(Peaks(layers, device), words=size.text, pixels=size.image)
         return None
+
+    def _record(self, size: Size, promised: int) -> None:
+        """Only where weights do not move: with a ring, recorded blocks have made other pixels at 6 and 4 GB."""
+        assert self.stage is not None
+        width: int = self._transformer.x_embedder.out_features
+        room = RECORDING_BYTES + RECORDED_ROWS * (size.text + size.image) * width * self._dtype.itemsize
+        self.stage.replays = replays_on(self._indexed_device, promised=promised, room=room)
 
     def _forget_stage(self) -> None:
         stage, self.stage = self.stage, None

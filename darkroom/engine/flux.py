@@ -23,6 +23,7 @@ from darkroom.engine.attention import Shape, attention_on, room_on, using
 from darkroom.engine.checkpoint import identity_of, stamps_of, unpack
 from darkroom.engine.compilation import Compilation
 from darkroom.engine.course import Course
+from darkroom.engine.devices import device_name
 from darkroom.engine.float8 import use_float8_matmul
 from darkroom.engine.lora import Loras, low_rank_bytes
 from darkroom.engine.lora_shelf import LoraShelf
@@ -239,11 +240,12 @@ class WatchedPipeline(FluxImagePipeline):  # type: ignore[misc]
         self._attach(request.loras)
         size = size_of(request, prompt_tokens)
         rows, promised = self.current_plan.table_rows > 0, self.current_plan.promised_vram
+        streams = self.current_plan.streamed_bytes > 0
         self._choose_attention(size, promised)
         label = (texts, request.guidance, request.steps, self.loras.modulation)
         passes = (request.steps - self.course.begins) * len(texts)
         self.residence.begin(self.current_plan, prompts=unread, passes=passes, label=label)
-        self.compilation.begin(size, rows=rows, promised=promised, waiting=lambda: self.watcher.entered("encoding"))
+        self.compilation.begin(size, rows=rows, promised=promised, streams=streams, waiting=self._tell_of_waiting)
         self.step_cache = step_cache_for(
             request.step_cache, steps=request.steps, curve=self.curve, at_rest=self.residence.first_block_at_rest
         )
@@ -314,6 +316,9 @@ class WatchedPipeline(FluxImagePipeline):  # type: ignore[misc]
     def enter_encoding(self) -> None:
         self._enter("encoding")
 
+    def _tell_of_waiting(self) -> None:
+        self.watcher.entered("encoding")
+
     def _enter(self, stage: Stage) -> None:
         if self.record is not None:
             self.record.enter(stage)
@@ -375,18 +380,6 @@ class WatchedPipeline(FluxImagePipeline):  # type: ignore[misc]
         of = len(scheduler.timesteps)
         self.reports.step(progress_id + 1, of, self._colours.pixels(estimate))
         return self.course.after(progress_id, of, after, estimate, self.step_cache)
-
-
-def device_name(device: torch.device) -> str:
-    """ "cpu", or the card's name."""
-    return torch.cuda.get_device_name(device) if device.type == "cuda" and torch.cuda.is_available() else device.type
-
-
-def choose_device(wish: str) -> torch.device:
-    """ "auto" takes the card if there is one."""
-    if wish == "cuda" or (wish == "auto" and torch.cuda.is_available()):
-        return torch.device("cuda")
-    return torch.device("cpu")
 
 
 def _texts(request: GenerationRequest) -> tuple[str, ...]:

@@ -7,14 +7,15 @@ import torch
 from torch import Tensor
 
 from darkroom.engine.peaks import Peaks
-from darkroom.engine.replays import Replays
+from darkroom.engine.replays import NoReplays, Replays
 
 
 class FusedStage:
     """Of one picture of so many tokens. Not for several threads."""
 
-    def __init__(self, peaks: Peaks, replays: Replays, *, words: int, pixels: int) -> None:
-        self.peaks, self.replays = peaks, replays
+    def __init__(self, peaks: Peaks, *, words: int, pixels: int) -> None:
+        self.peaks = peaks
+        self.replays: Replays = NoReplays()
         self._words, self._pixels = words, pixels
         self._tokens: Tensor | None = None
 

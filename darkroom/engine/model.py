@@ -10,14 +10,8 @@ import torch
 
 from darkroom.catalog import ModelEntry
 from darkroom.engine.compilation import CompileWishes
-from darkroom.engine.flux import (
-    MadePicture,
-    WatchedPipeline,
-    choose_device,
-    device_name,
-    load_pipeline,
-    make_picture,
-)
+from darkroom.engine.devices import choose_device, device_name
+from darkroom.engine.flux import MadePicture, WatchedPipeline, load_pipeline, make_picture
 from darkroom.engine.heap import give_back
 from darkroom.engine.parts import Part, common_parts, part_files
 from darkroom.engine.watcher import Watcher

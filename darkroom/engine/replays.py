@@ -76,6 +76,7 @@ class CardReplays:
         graph = torch.cuda.CUDAGraph()
         self._stream.wait_stream(torch.cuda.current_stream(self._device))
         try:
+            _forget_workspaces()
             with torch.cuda.stream(self._stream):
                 # Other threads copy weights meanwhile, which is no business of the recording.
                 graph.capture_begin(pool=self._pool, capture_error_mode="thread_local")
@@ -83,6 +84,7 @@ class CardReplays:
                     work()
                 finally:
                     graph.capture_end()
+                    _forget_workspaces()
         except RuntimeError as error:
             # Nothing has been done yet, and it can be done without.
             log.warning("blocks are not recorded: %s", next(iter(str(error).splitlines()), ""))
@@ -96,3 +98,8 @@ class CardReplays:
 
 def replays_on(device: torch.device, *, promised: int, room: int) -> Replays:
     return CardReplays(device, promised=promised, room=room) if device.type == "cuda" else NoReplays()
+
+
+def _forget_workspaces() -> None:
+    """torch keeps one for each stream that has multiplied, and would keep the pool's memory with it."""
+    torch._C._cuda_clearCublasWorkspaces()

@@ -37,7 +37,8 @@ class Owner:
     """What a fused block belongs to."""
 
     def __init__(self, layers: int) -> None:
-        self.stage: FusedStage | None = FusedStage(Peaks(layers, CPU), Counted(), words=WORDS, pixels=PIXELS)
+        self.stage: FusedStage | None = FusedStage(Peaks(layers, CPU), words=WORDS, pixels=PIXELS)
+        self.stage.replays = Counted()
         self.gave_up: list[str] = []
 
     def give_up(self, why: str, *, lasting: bool) -> None:  # noqa: ARG002

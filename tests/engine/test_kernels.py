@@ -29,8 +29,8 @@ on_a_card = pytest.mark.skipif(
     not torch.cuda.is_available() or torch.cuda.get_device_capability() < (8, 9),
     reason="no CUDA card that multiplies float8",
 )
-# Of the norm: another order of sums, and one more rounding; of float8, where the interpreter has the coarser one.
-EXACT, ROUNDED, COARSE = 1e-5, 0.008, 0.12
+# Of the norm: another order of sums; now and then float8's next number; and what the interpreter makes of float8.
+EXACT, ROUNDED, COARSE = 1e-5, 0.02, 0.12
 
 
 class Case:
