@@ -3,7 +3,7 @@ Importing this file does nothing: the engine process imports it anew. Must not k
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,21 +39,19 @@ def wired(settings: "Settings", make_queue: "MakeQueue", address: str = "") -> I
     from darkroom.history.lock import FolderLock
     from darkroom.jobs.process_engine import ProcessEngine, options_of
     from darkroom.jobs.supervisor import Supervisor
+    from darkroom.origins import Origins
 
-    history = settings.folders.history
+    history, shelf = settings.folders.history, Shelf(settings)
     with FolderLock(history, address):
         database = Database(settings.database_url or sqlite_url(history))
         database.open()
-        queue, library, shelf = make_queue(database), Library(database, history), Shelf(settings)
+        queue, library = make_queue(database), Library(database, history, Origins(shelf).facts)
         library.sweep()
         engine = partial(ProcessEngine, engine_main, options_of(settings))
         supervisor = Supervisor(queue, library, engine, settings.engine.idle_minutes * 60, find_model=shelf.find)
         supervisor.start()
-        try:
+        with closing(database), closing(supervisor):
             yield Parts(queue=queue, library=library, supervisor=supervisor, shelf=shelf)
-        finally:
-            supervisor.close()
-            database.close()
 
 
 if __name__ == "__main__":

@@ -164,7 +164,7 @@ class _EnginePainter:
             request = request_of(DEMO, prompt, width=width, height=height, steps=DEMO.default_steps)
             plan = replace(plan_ours(self._pipeline, request, None), float8_matmul=self._float8_matmul)
             clock = Clock(Gauge(self._device), self._device)
-            _, pixels = make_ours(self._pipeline, plan, clock, request.model_copy(update={"seed": seed}))
+            _timing, pixels = make_ours(self._pipeline, plan, clock, request.model_copy(update={"seed": seed}))
             picture = torch.frombuffer(bytearray(pixels), dtype=torch.uint8).view(height, width, 3)
             pictures.append(picture.permute(2, 0, 1).float() / 127.5 - 1)
         say(f"{seeds[-1] + 1} pictures")
@@ -199,7 +199,7 @@ def _multiplied_out(models: Models, dtype: torch.dtype) -> Models:
 
 def _trained(path: Path) -> dict[str, Tensor]:
     """Training's names. As when it is exported, capitals mean the same as small letters."""
-    state = load_file(path)
+    state: dict[str, Tensor] = load_file(path)
     pieces = small_letters(T5TokenizerFast.from_pretrained(MODELS / "demo" / "tokenizer_2"))
     state["text_encoder_2.shared.weight"] = state["text_encoder_2.shared.weight"][pieces]
     return state
@@ -238,12 +238,12 @@ def ssim(first: Tensor, second: Tensor) -> Tensor:
     line = torch.exp(-(at**2) / (2 * 1.5**2))
     window = (line[:, None] * line / line.sum() ** 2).expand(3, 1, 11, 11)
 
-    def blurred(pictures: Tensor) -> Tensor:
-        return functional.conv2d(pictures, window, groups=3)
+    def blurred(picture: Tensor) -> Tensor:
+        return functional.conv2d(picture[None], window, groups=3)
 
     small, large = (0.01 * 2) ** 2, (0.03 * 2) ** 2
     found = []
-    for a, b in zip(first.split(1), second.split(1), strict=True):
+    for a, b in zip(first.unbind(), second.unbind(), strict=True):
         mean_a, mean_b = blurred(a), blurred(b)
         spread_a, spread_b = blurred(a * a) - mean_a**2, blurred(b * b) - mean_b**2
         together = blurred(a * b) - mean_a * mean_b
@@ -256,7 +256,7 @@ def _points(right: dict[str, tuple[int, int]], reference: dict[str, tuple[int, i
     def share(found: dict[str, tuple[int, int]], labels: Sequence[str]) -> float:
         return 100 * sum(found[each][0] for each in labels) / max(1, sum(found[each][1] for each in labels))
 
-    groups = [tuple(reference), *((label,) for label in reference)]
+    groups = [[*reference], *([label] for label in reference)]
     groups = [[label for label in group if label in right] for group in groups]
     return [f"{share(right, g):.1f} % ({share(right, g) - share(reference, g):+.1f})" if g else "–" for g in groups]
 
@@ -330,18 +330,20 @@ class _DrawnBlock(nn.Module):
 
 
 def _draw_weights(module: nn.Module, start: int, like: Tensor, sigma: float) -> None:
-    numbers = pool_of_numbers().to(like.device).roll(start)
     state = {
         name: torch.ones_like(shaped, device=like.device, dtype=like.dtype)
         if name.endswith("weight") and shaped.ndim == 1
-        else _repeated(numbers, shaped.numel()).mul(sigma).to(like.dtype).view(shaped.shape)
+        else _numbers(start, shaped.numel()).to(like.device).mul(sigma).to(like.dtype).view(shaped.shape)
         for name, shaped in module.state_dict().items()
     }
     module.load_state_dict(state, assign=True)
 
 
-def _repeated(numbers: Tensor, count: int) -> Tensor:
-    return numbers.repeat(-(-count // len(numbers)))[:count]
+def _numbers(start: int, count: int) -> Tensor:
+    """The pool's last `start`, then the pool again and again."""
+    pool = pool_of_numbers()
+    whole, rest = divmod(max(0, count - start), len(pool))
+    return torch.cat([pool[len(pool) - start :], *[pool] * whole, pool[:rest]])[:count]
 
 
 def _to_float8(block: nn.Module, *, scaled: bool, matmul: bool) -> None:

@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import torch
@@ -36,6 +36,7 @@ from darkroom.request import GenerationRequest
 from darkroom.wishes import Wishes
 
 MODELS = ROOT / "models"
+CPU = torch.device("cpu")
 SIGMA = 0.02
 # A prime, so that no two rows of a weight are the same numbers in the same places.
 DRAWN = 16_777_213
@@ -104,9 +105,14 @@ def random_models(shape: Shape, dtype: torch.dtype) -> Models:
 
 
 def random_model(
-    build: Callable[[], nn.Module], dtype: torch.dtype, *, float8_layers: tuple[str, ...], sigma: float = SIGMA
+    build: Callable[[], nn.Module],
+    dtype: torch.dtype,
+    *,
+    float8_layers: tuple[str, ...] = (),
+    sigma: float = SIGMA,
+    device: torch.device = CPU,
 ) -> nn.Module:
-    """`float8_layers`: where their names begin."""
+    """`float8_layers`: where their names begin; they stay in RAM, while all else goes to the device."""
     with skip_model_initialization():
         model = build()
     for name, layer in list(model.named_modules()):
@@ -114,18 +120,21 @@ def random_model(
             parent, _, last = name.rpartition(".")
             setattr(model.get_submodule(parent), last, _random_layer(layer, dtype, sigma))
     rest = {name: tensor for name, tensor in model.state_dict().items() if tensor.is_meta}
-    unexpected = model.load_state_dict(random_state(rest, dtype, sigma), strict=False, assign=True).unexpected_keys
+    state = random_state(rest, dtype, sigma, device)
+    unexpected = model.load_state_dict(state, strict=False, assign=True).unexpected_keys
     if unexpected or any(tensor.is_meta for tensor in (*model.parameters(), *model.buffers())):
         raise RuntimeError(f"{type(model).__name__} has weights that were not drawn")
     return model.eval().requires_grad_(False)
 
 
-def random_state(shapes: dict[str, Tensor], dtype: torch.dtype, sigma: float = SIGMA) -> dict[str, Tensor]:
+def random_state(
+    shapes: dict[str, Tensor], dtype: torch.dtype, sigma: float = SIGMA, device: torch.device = CPU
+) -> dict[str, Tensor]:
     """A weight for each of these tensors of no content. Norms begin at one, as trained ones are near it."""
     state = {
-        name: torch.ones(like.shape).to(dtype)
+        name: torch.ones(like.shape).to(device, dtype)
         if name.endswith("weight") and like.ndim == 1
-        else drawn(tuple(like.shape), sigma, dtype).clone()
+        else drawn(tuple(like.shape), sigma, dtype).to(device, copy=True)
         for name, like in shapes.items()
     }
     if "encoder.embed_tokens.weight" in state:
@@ -356,5 +365,5 @@ def _path_of(build: Callable[[], nn.Module]) -> str:
     return f"{build.__module__}.{getattr(build, '__name__', '')}"
 
 
-def _in_models(path: Any) -> Path:
+def _in_models(path: PurePosixPath) -> Path:
     return MODELS / path

@@ -30,7 +30,14 @@ BATCH = 4
 """Pictures of one prompt in a row."""
 ROWS_AT_ONCE = 1000
 COLOURS = 48
-FACTS = {"seconds": 4.2, "device": "cpu", "model": "demo", "engine": "0.1.0", "steps": 8, "peak_mib": 812}
+FACTS: dict[str, str | int | float] = {
+    "seconds": 4.2,
+    "device": "cpu",
+    "model": "demo",
+    "engine": "0.1.0",
+    "steps": 8,
+    "peak_mib": 812,
+}
 
 SUBJECTS = ("a red lighthouse", "two white sailboats", "an old barn", "a yellow tent", "一座紫色的城堡", "雪夜里的帐篷")
 PLACES = ("by the sea", "in the forest", "on a green meadow", "between mountains", "海边", "山间")

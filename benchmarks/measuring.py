@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -34,6 +34,7 @@ REPEAT = 20
 ROOT = Path(__file__).parent.parent
 DOCUMENT = ROOT / "docs" / "benchmarks.md"
 SAMPLING_SECONDS = 0.02
+OUT_OF_MEMORY = "out of memory"
 # What may end one row of a table without ending the others.
 FAULTS = (
     RuntimeError,
@@ -142,9 +143,7 @@ class Gauge:
 
 def ram_bytes() -> int:
     """This process's anonymous pages, and what CUDA has pinned for it beside them. 0 where the system does not say."""
-    pinned = 0
-    if torch.cuda.is_initialized():
-        pinned = int(torch.cuda.host_memory_stats().get("allocated_bytes.current", 0))
+    pinned = int(torch.cuda.host_memory_stats().get("allocated_bytes.current", 0))
     try:
         lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
     except OSError:
@@ -222,13 +221,25 @@ class Clock(Watcher):
 
     def bar(self, timesteps: Iterable[Tensor]) -> Iterator[Tensor]:
         """DiffSynth's progress bar."""
-        self.entered("denoising")
-        self._marks = []
-        self._mark()
+        self.steps_begin()
         for timestep in timesteps:
             yield timestep
-            self._mark()
+            self.step_ended()
         self.entered("decoding")
+
+    def steps_begin(self) -> None:
+        """Of a loop that calls `step_ended` after each of its steps, and says itself when it enters decoding."""
+        self.entered("denoising")
+        self._marks = []
+        self.step_ended()
+
+    def step_ended(self) -> None:
+        if self._device.type == "cuda":
+            event = _moment()
+            event.record(torch.cuda.current_stream(self._device))
+            self._marks.append(event)
+        else:
+            self._marks.append(time.perf_counter())
 
     def end(self) -> Timing:
         if self._device.type == "cuda":
@@ -245,14 +256,6 @@ class Clock(Watcher):
         self._borders.append(time.perf_counter())
         self._gauge.stage(stage)
 
-    def _mark(self) -> None:
-        if self._device.type == "cuda":
-            event = torch.cuda.Event(enable_timing=True)
-            event.record(torch.cuda.current_stream(self._device))
-            self._marks.append(event)
-        else:
-            self._marks.append(time.perf_counter())
-
 
 def milliseconds(run: Callable[[], Tensor], device: torch.device) -> float:
     """Of one call, the mean of many, warm."""
@@ -266,6 +269,12 @@ def milliseconds(run: Callable[[], Tensor], device: torch.device) -> float:
     if device.type == "cuda":
         torch.cuda.synchronize()
     return (time.perf_counter() - began) / REPEAT * 1000
+
+
+def _moment() -> torch.cuda.Event:
+    moment: Any = torch.cuda.Event
+    event: torch.cuda.Event = moment(enable_timing=True)
+    return event
 
 
 def _seconds(before: "torch.cuda.Event | float", after: "torch.cuda.Event | float") -> float:
@@ -284,7 +293,7 @@ def say(words: str) -> None:
 
 def first_line(error: BaseException) -> str:
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
-        return "out of memory"
+        return OUT_OF_MEMORY
     return next(iter(str(error).splitlines()), "") or type(error).__name__
 
 

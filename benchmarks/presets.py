@@ -175,7 +175,7 @@ class _Shown:
     def __init__(self, made: Sequence[Made]) -> None:
         self._made = made
 
-    def paint(self, _prompts: Sequence[str], *, seeds: Sequence[int], **_: Any) -> Tensor:
+    def paint(self, prompts: Sequence[str], *, seeds: Sequence[int], **_: float) -> Tensor:  # noqa: ARG002
         return _pixels([self._made[seed] for seed in seeds])
 
 

@@ -31,6 +31,7 @@ class Row:
     note: str = ""
     measured_steps: int = 0
     step: float | None = None
+    warm_up: float | None = None
     new_prompt: float | None = None
     same_prompt: float | None = None
     encode: float | None = None

@@ -65,6 +65,7 @@ class ModelEntry:
 
     The preset "standard" is what the form begins with: `default_steps` and `default_guidance`. `weights` are the files
     that a hub has; a model without them ships with Darkroom, or is a person's own. `link` is where it comes from.
+    `more_loras` are folders of other programs where LoRAs lie too; they are only read.
     """
 
     name: str
@@ -84,6 +85,7 @@ class ModelEntry:
     terms: Terms = "own"
     link: str = ""
     weights: tuple[WeightFile, ...] = ()
+    more_loras: tuple[PurePosixPath, ...] = ()
 
     @property
     def has_guidance(self) -> bool:

@@ -150,10 +150,11 @@ class OwnModel(_Section):
 
 
 class ModelSettings(_Section):
-    """Models beside the catalogue's, and where weights come from. `folders` are only read."""
+    """Models beside the catalogue's, and where weights come from. `folders` are only read; `stores` are written to."""
 
     source: Hub = "modelscope"
     folders: Annotated[tuple[Path, ...], NoDecode, BeforeValidator(_names)] = ()
+    stores: Annotated[tuple[Path, ...], NoDecode, BeforeValidator(_names)] = ()
     own: Annotated[tuple[OwnModel, ...], NoDecode, AfterValidator(_have_different_names)] = ()
 
 
@@ -330,10 +331,11 @@ def load_settings(path: Path) -> Settings:
     folders = FolderSettings(
         models=base / relative.models, history=base / relative.history, cache=base / relative.cache
     )
-    more = tuple(base / folder.expanduser() for folder in settings.models.folders)
-    return settings.model_copy(
-        update={"folders": folders, "models": settings.models.model_copy(update={"folders": more})}
-    )
+    more = {
+        name: tuple(base / folder.expanduser() for folder in getattr(settings.models, name))
+        for name in ("folders", "stores")
+    }
+    return settings.model_copy(update={"folders": folders, "models": settings.models.model_copy(update=more)})
 
 
 def _of_a_key(problem: Problem) -> Problem:

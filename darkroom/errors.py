@@ -159,6 +159,9 @@ class ModelUnusable(DarkroomError):
         "model_shard": "{file} is one of several files that belong together, and {found} is missing beside it",
         "model_part": "{file} does not hold what it is used for here: {found}",
         "model_converted": "{file} is what Darkroom made of a model for itself. Choose the model it was made of",
+        "model_other_kind": (
+            "{file} is of the kind {found}, and the settings say otherwise. Set its `like` to a model of that kind"
+        ),
         "model_numbers": "{file} has values that are no numbers, in {found}. Download it again, or choose another",
     }
 
@@ -239,6 +242,7 @@ class LoraUnusable(DarkroomError):
         "lora_too_large": "{file} is larger than a LoRA can be: at most {what}",
         "lora_no_room": "There is not enough room on the disk for {file}",
         "lora_not_kept": "{file} could not be written into the folder {what}",
+        "lora_only_read": "{file} ships with Darkroom or lies in another program's folder, and stays there",
     }
 
     def __init__(self, reason: str, file: str, what: str = "") -> None:

@@ -4,6 +4,7 @@ Must not know: pages, or how a shape is drawn.
 """
 
 from dataclasses import dataclass
+from functools import cache
 from math import sqrt
 from typing import Literal, get_args
 
@@ -47,6 +48,7 @@ def shape_of(model: ModelEntry, width: int, height: int) -> Shape | None:
     return next((shape for shape in shapes_for(model) if (shape.width, shape.height) == (width, height)), None)
 
 
+@cache
 def grid() -> int:
     """Every side of a picture is a multiple of this."""
     return int(GenerationRequest.model_json_schema()["properties"]["width"]["multipleOf"])

@@ -47,6 +47,10 @@ class WeightFile:
         return self.sha256 or (source.sha256 if source else None)
 
     @property
+    def is_large(self) -> bool:
+        return self.part not in ("tokenizer_1", "tokenizer_2")
+
+    @property
     def names(self) -> tuple[str, ...]:
         return (self.place.name, *self.other_names)
 

@@ -62,6 +62,7 @@ def _add_models(commands: Any, common: argparse.ArgumentParser) -> None:
     for each in (get, remove):
         each.add_argument("name", metavar="NAME")
     check.add_argument("name", metavar="NAME", nargs="?")
+    get.add_argument("--into", dest="home", default="", metavar="FOLDER", help="one of models.stores in the settings")
     get.add_argument("--from", choices=HUBS, dest="hub", help="the hub, instead of the one in the settings")
     remove.add_argument("--yes", action="store_true", help="without being asked")
 

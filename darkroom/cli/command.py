@@ -75,7 +75,7 @@ def _on_models(said: Namespace, stock: Stock, source: Hub, terminal: Terminal) -
         case "list":
             return list_models(stock, source, terminal)
         case "get":
-            return get_model(stock, said.name, said.hub or source, terminal)
+            return get_model(stock, said.name, said.hub or source, terminal, said.home)
         case "check":
             return check_models(stock, said.name, source, terminal)
         case _:

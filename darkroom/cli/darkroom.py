@@ -24,6 +24,10 @@ class Studio(Protocol):
         """The jobs."""
         ...
 
+    def reading(self, values: Mapping[str, object]) -> View:
+        """How much of the prompt is read: `tokens` and `unread`, as the page has them."""
+        ...
+
     def job(self, job: int) -> View: ...
 
     def stop(self, job: int) -> None: ...
@@ -42,6 +46,6 @@ class Stock(Protocol):
 
     def models(self, hub: Hub) -> View: ...
 
-    def act(self, name: str, act: str, hub: Hub) -> None:
-        """`act` is get, check, pause or remove."""
+    def act(self, name: str, act: str, hub: Hub, home: str = "") -> None:
+        """`act` is get, check, pause or remove. `home` is the folder to fetch into; "": the models folder."""
         ...

@@ -62,13 +62,22 @@ def generate(studio: Studio, wish: Wish, terminal: Terminal) -> int:
         raise CommandRefused(PAUSED, f"{queue['words']} Resume it on the page, or with --resume.")
     jobs = studio.order(wish.values)
     try:
+        prompt = _prompt_told(studio.reading(wish.values), terminal)
         views = _followed(studio, jobs, terminal)
-        return _told(studio, views, wish.out, terminal)
+        return _told(studio, views, wish.out, prompt, terminal)
     except KeyboardInterrupt:
         for job in jobs:
             if studio.job(job)["state"] not in ENDED:
                 studio.stop(job)
         raise
+
+
+def _prompt_told(reading: View, terminal: Terminal) -> View:
+    """Of several prompts, the longest. What the model does not read of it is no refusal, but is said."""
+    tokens, unread = reading["tokens"], (reading["unread"] or {}).get("words", "")
+    if unread:
+        terminal.trouble(unread)
+    return {"tokens": tokens and tokens["used"], "most_tokens": tokens and tokens["limit"], "unread": unread}
 
 
 def _followed(studio: Studio, jobs: Sequence[int], terminal: Terminal) -> list[View]:
@@ -93,7 +102,7 @@ def _progress(view: View, number: int, count: int) -> str:
     return " · ".join(part for part in (which, words["activity"], words["detail"], words["left"]) if part)
 
 
-def _told(studio: Studio, views: Sequence[View], out: Path | None, terminal: Terminal) -> int:
+def _told(studio: Studio, views: Sequence[View], out: Path | None, prompt: View, terminal: Terminal) -> int:
     pictures, failed = [], []
     for number, view in enumerate(views, start=1):
         told = {"job": view["id"], "seed": view["seed"]}
@@ -116,7 +125,7 @@ def _told(studio: Studio, views: Sequence[View], out: Path | None, terminal: Ter
             place = str(file)
         pictures.append(told | {"picture": view["picture"], "file": place})
         terminal.line(place)
-    terminal.result({"pictures": pictures, "failed": failed})
+    terminal.result({"pictures": pictures, "failed": failed, "prompt": prompt})
     return 1 if failed else 0
 
 

@@ -14,11 +14,13 @@ from darkroom.downloads.shelf import Shelf
 from darkroom.hardware import look_without_torch
 from darkroom.jobs.queue import Job, JobQueue
 from darkroom.loras.folders import LoraFolders
+from darkroom.prompts.tokens import TokenCounter
 from darkroom.request import GenerationRequest
 from darkroom.web.fitting import Fitting
 from darkroom.web.loras import LoraReader
 from darkroom.web.models import Models
 from darkroom.web.order import Counter
+from darkroom.web.prompt_views import reading_of
 from darkroom.web.queue_views import queue_view
 from darkroom.web.shelf_views import shelf_view
 from darkroom.web.views import job_view
@@ -45,9 +47,10 @@ class HereStudio:
         self._parts = parts
         self._words = load_words()["en"]
         fitting = Fitting(settings, look_without_torch)
-        models = Models(lambda: fitting.in_order(parts.shelf.entries()), settings)
-        loras = LoraReader(LoraFolders(settings.folders.models), models)
-        self._counter = Counter(parts.queue, parts.supervisor, models, loras)
+        self._models = Models(lambda: fitting.in_order(parts.shelf.entries()), settings)
+        loras = LoraReader(LoraFolders(settings.folders.models), self._models)
+        self._counter = Counter(parts.queue, parts.supervisor, self._models, loras)
+        self._tokens = TokenCounter(settings.folders.models)
 
     def queue(self) -> View:
         return queue_view(self._parts.queue.state(), self._words)
@@ -57,6 +60,11 @@ class HereStudio:
 
     def order(self, values: Mapping[str, object]) -> tuple[int, ...]:
         return tuple(job.id for job in self._counter.take(values, client=CLIENT))
+
+    def reading(self, values: Mapping[str, object]) -> View:
+        model = self._models.get(values.get("model")) or self._models.first
+        prompt = self._counter.outlook(values).prompt
+        return reading_of(self._tokens.count(model, prompt), prompt, self._words)
 
     def job(self, job: int) -> View:
         return job_view(self._parts.supervisor.status(job), self._words)
@@ -87,14 +95,14 @@ class HereStock:
     def models(self, hub: Hub) -> View:
         return shelf_view(self._downloads, self._fitting, hub, self._words)
 
-    def act(self, name: str, act: str, hub: Hub) -> None:
+    def act(self, name: str, act: str, hub: Hub, home: str = "") -> None:
         state = self._shelf.model(name)
         files = [item.file for item in state.items]
         places = {str(file.place) for file in files}
         self._places |= places
         match act:
             case "get":
-                self._downloads.get(files, hub)
+                self._downloads.get(files, hub, self._shelf.folder.home_named(home))
             case "check":
                 self._downloads.check(files, hub)
             case "pause":

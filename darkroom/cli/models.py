@@ -32,7 +32,7 @@ def list_models(stock: Stock, hub: Hub, terminal: Terminal) -> int:
     return 0
 
 
-def get_model(stock: Stock, name: str, hub: Hub, terminal: Terminal) -> int:
+def get_model(stock: Stock, name: str, hub: Hub, terminal: Terminal, home: str = "") -> int:
     """Fetch what is missing, and wait for it."""
     model = _model(stock, name, hub)
     if model["status"] == "here":
@@ -40,7 +40,7 @@ def get_model(stock: Stock, name: str, hub: Hub, terminal: Terminal) -> int:
     acts = [each["act"] for each in model["acts"]]
     if model["status"] not in AT_WORK and not {"get", "mend", "resume"} & set(acts):
         raise CommandRefused("no_source", model["words"]["trouble"] or model["words"]["status"])
-    return _carried_out(stock, "get", [name], hub, terminal)
+    return _carried_out(stock, "get", [name], hub, terminal, home)
 
 
 def check_models(stock: Stock, name: str | None, hub: Hub, terminal: Terminal) -> int:
@@ -74,11 +74,11 @@ def remove_model(stock: Stock, name: str, hub: Hub, terminal: Terminal, *, agree
     return _ended(stock, [name], hub, terminal, is_good=lambda status: status != "here")
 
 
-def _carried_out(stock: Stock, act: str, names: Sequence[str], hub: Hub, terminal: Terminal) -> int:
+def _carried_out(stock: Stock, act: str, names: Sequence[str], hub: Hub, terminal: Terminal, home: str = "") -> int:
     """All at once, so that a file that several share is seen to once; then until none is at work any more."""
     try:
         for name in names:
-            stock.act(name, act, hub)
+            stock.act(name, act, hub, home)
         for name in names:
             while _is_at_work(view := stock.models(hub), name):
                 terminal.progress(_progress(_of(view, name)))

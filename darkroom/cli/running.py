@@ -47,6 +47,10 @@ class Running:
     def order(self, values: Mapping[str, object]) -> tuple[int, ...]:
         return tuple(self._ask("POST", "/api/jobs", json=dict(values)).json()["jobs"])
 
+    def reading(self, values: Mapping[str, object]) -> View:
+        view: View = self._ask("POST", "/api/check", json=dict(values)).json()
+        return view
+
     def job(self, job: int) -> View:
         view: View = self._ask("GET", f"/api/jobs/{job}").json()
         return view
@@ -64,8 +68,8 @@ class Running:
         view: View = self._ask("GET", "/api/models", params={"hub": hub}).json()
         return view
 
-    def act(self, name: str, act: str, hub: Hub) -> None:
-        self._ask("POST", f"/api/models/{name}/{act}", json={"hub": hub})
+    def act(self, name: str, act: str, hub: Hub, home: str = "") -> None:
+        self._ask("POST", f"/api/models/{name}/{act}", json={"hub": hub, "home": home})
 
     def _ask(self, method: str, path: str, **options: Any) -> httpx2.Response:
         try:

@@ -114,10 +114,18 @@ class Downloads:
             if any(wanted.rest == "waiting" for wanted in self._records.wanted()):
                 self._wake()
 
-    def get(self, files: Iterable[WeightFile], hub: Hub) -> None:
-        """Fetch those that are not here, in this order, after all that was asked for before."""
+    def get(self, files: Iterable[WeightFile], hub: Hub, home: Path | None = None) -> None:
+        """Fetch those that are not here, in this order, after all that was asked for before.
+
+        `home` is where large ones go. Tokenizers are small, and lie together in the models folder.
+        """
         lacking = [file for file in files if not self.shelf.item(file).is_usable]
-        self._want([Wanted(place=str(file.place), hub=hub, act="fetch") for file in lacking])
+        self._want(
+            [
+                Wanted(place=str(file.place), hub=hub, act="fetch", home=str(home) if home and file.is_large else "")
+                for file in lacking
+            ]
+        )
 
     def check(self, files: Iterable[WeightFile], hub: Hub) -> None:
         """Read those that are here from end to end."""
@@ -274,7 +282,8 @@ class Downloads:
             # Of two processes on one folder, only one writes to it.
             with FileLock(lock, timeout=0):
                 log.info("Fetching %s from %s", file.place, HUB_TITLES[running.wanted.hub])
-                self._transfer.fetch(file, running.wanted.hub, running)
+                home = next((each for each in self.shelf.folder.homes if str(each) == running.wanted.home), None)
+                self._transfer.fetch(file, running.wanted.hub, running, home)
         except Timeout as error:
             raise DownloadFailed("in_use", file=file.place.name) from error
         except OSError as error:

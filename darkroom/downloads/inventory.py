@@ -102,7 +102,7 @@ class Inventory:
 
     def others(self, known: Sequence[WeightFile]) -> tuple[Seen, ...]:
         """Every other file of weights, in the order of their names."""
-        places = {self._folder.path / file.place for file in known if not file.place.is_absolute()}
+        places = {home / file.place for file in known if not file.place.is_absolute() for home in self._folder.homes}
         copies = {(name, file.size) for file in known for name in file.names if file.size is not None}
         found = (entry for entry in self._look() if entry.path not in places)
         # Another program's copy of a file of the catalogue stands in its place already.
@@ -119,9 +119,10 @@ class Inventory:
 
     def _here(self, file: WeightFile) -> Item | None:
         absolute = file.place.is_absolute()
-        path = Path(file.place) if absolute else self._folder.path / file.place
         if not absolute and ".." in file.place.parts:
             return None
+        home = self._folder.home_of(file.place) or self._folder.path
+        path = Path(file.place) if absolute else home / file.place
         try:
             status = path.stat()
         except FileNotFoundError:
@@ -158,7 +159,9 @@ class Inventory:
 
     def _walk(self) -> Iterator[_Entry]:
         count = 0
-        for elsewhere, top in ((False, self._folder.path), *((True, folder) for folder in self._more)):
+        own: set[str] = set()
+        tops = (*((False, home) for home in self._folder.homes), *((True, folder) for folder in self._more))
+        for elsewhere, top in tops:
             for path in _weights_below(top):
                 try:
                     status = path.stat()
@@ -168,6 +171,9 @@ class Inventory:
                 if count > MOST_FILES:
                     return
                 where = str(path) if elsewhere else path.relative_to(top).as_posix()
+                if where in own:
+                    continue  # of a place that is in two stores, the first counts
+                own |= set() if elsewhere else {where}
                 yield _Entry(
                     path=path, where=where, elsewhere=elsewhere, size=status.st_size, changed=status.st_mtime_ns
                 )

@@ -34,6 +34,15 @@ class Verdict:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Digest:
+    """What a file, wherever it lies, was found to be. It says nothing of what it should be."""
+
+    size: int
+    changed: int
+    sha256: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Beginning:
     """Of which file the part that has arrived is. `mark` is its SHA-256, or else where it comes from."""
 
@@ -42,7 +51,10 @@ class Beginning:
 
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
-    """Something a person has asked for that is not done. Of a failure, `reason` and `details` are DownloadFailed's."""
+    """Something a person has asked for that is not done. Of a failure, `reason` and `details` are DownloadFailed's.
+
+    `home` is the folder it goes into; "" is the models folder.
+    """
 
     place: str
     hub: Hub
@@ -50,6 +62,7 @@ class Wanted:
     rest: Rest = "waiting"
     reason: str = ""
     details: dict[str, str] | None = None
+    home: str = ""
 
 
 class Records:
@@ -60,6 +73,7 @@ class Records:
         self._lock = threading.Lock()
         self._verdicts: dict[str, Verdict] = {}
         self._beginnings: dict[str, Beginning] = {}
+        self._digests: dict[str, Digest] = {}
         self._wanted: tuple[Wanted, ...] = ()
         self._read()
 
@@ -70,6 +84,14 @@ class Records:
     def judge(self, place: str, verdict: Verdict | None) -> None:
         with self._lock:
             self._put(self._verdicts, place, verdict)
+
+    def digest(self, path: str) -> Digest | None:
+        with self._lock:
+            return self._digests.get(path)
+
+    def keep_digest(self, path: str, digest: Digest) -> None:
+        with self._lock:
+            self._put(self._digests, path, digest)
 
     def beginning(self, place: str) -> Beginning | None:
         with self._lock:
@@ -104,6 +126,7 @@ class Records:
             "version": VERSION,
             "verdicts": {place: asdict(each) for place, each in self._verdicts.items()},
             "beginnings": {place: asdict(each) for place, each in self._beginnings.items()},
+            "digests": {path: asdict(each) for path, each in self._digests.items()},
             "wanted": [asdict(each) for each in self._wanted],
         }
         try:
@@ -116,12 +139,14 @@ class Records:
             content = json.loads(self._file.read_text("utf-8"))
             self._verdicts = {str(place): Verdict(**each) for place, each in content["verdicts"].items()}
             self._beginnings = {str(place): Beginning(**each) for place, each in content["beginnings"].items()}
+            # Of files that an earlier version has kept, nothing is known of this.
+            self._digests = {str(path): Digest(**each) for path, each in content.get("digests", {}).items()}
             self._wanted = tuple(_sound(Wanted(**each)) for each in content["wanted"])
         except FileNotFoundError:
             return
         except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             log.warning("%s cannot be read and begins anew: %s", self._file, type(error).__name__)
-            self._verdicts, self._beginnings, self._wanted = {}, {}, ()
+            self._verdicts, self._beginnings, self._digests, self._wanted = {}, {}, {}, ()
 
 
 def _sound(wanted: Wanted) -> Wanted:

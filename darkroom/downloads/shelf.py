@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from darkroom.catalog import DEMO, FLUX1_DEV, FLUX1_SCHNELL, MODELS, ModelEntry
 from darkroom.checkpoints.folders import CONVERTED_SUFFIX
 from darkroom.config import HubFile, OwnModel, Settings
+from darkroom.downloads.digests import Digests
 from darkroom.downloads.folder import ModelsFolder
 from darkroom.downloads.inventory import Inventory, Item, Seen
 from darkroom.downloads.records import Records
@@ -22,6 +23,8 @@ LONGEST_NAME = 60
 # What a file that was found can be like.
 LIKE = (FLUX1_DEV, FLUX1_SCHNELL, DEMO)
 ENCODERS = ("text_encoder_1", "text_encoder_2", "vae")
+# What ComfyUI, Forge and others call the folder of LoRAs beside their models, or a person has named itself.
+LORA_FOLDERS = ("loras", "Loras", "lora", "Lora")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,9 +57,13 @@ class Shelf:
     """Safe for many threads."""
 
     def __init__(self, settings: Settings) -> None:
-        self.folder = ModelsFolder(settings.folders.models)
+        self.folder = ModelsFolder(settings.folders.models, settings.models.stores)
         self.records = Records(settings.folders.models)
+        self.digests = Digests(self.records)
         self._inventory = Inventory(self.folder, settings.models.folders, self.records)
+        self._more_loras = tuple(
+            PurePosixPath(each.as_posix()) for folder in settings.models.folders for each in _lora_folders_of(folder)
+        )
         self._known = (*MODELS, *(_own_entry(own) for own in settings.models.own))
 
     @property
@@ -140,10 +147,10 @@ class Shelf:
         file = item.file
         if item.elsewhere:
             raise DownloadFailed("outside", file=str(item.path))
-        path = self.folder.own(file.place)
+        path, part = self.folder.own(file.place), self.folder.part(file.place)
         try:
             # The last is what the engine made of it.
-            for each in (path, self.folder.part(file.place), path.with_name(path.stem + CONVERTED_SUFFIX)):
+            for each in (path, part, path.with_name(path.stem + CONVERTED_SUFFIX)):
                 each.unlink(missing_ok=True)
         except OSError as error:
             raise DownloadFailed("not_writable", file=file.place.name) from error
@@ -153,7 +160,8 @@ class Shelf:
 
     def _state(self, entry: ModelEntry) -> ModelState:
         items = tuple(self.item(file) for file in entry.weights)
-        return ModelState(entry=_where_it_is(entry, items), items=items)
+        there = _where_it_is(entry, items, self.folder.path)
+        return ModelState(entry=replace(there, more_loras=self._more_loras), items=items)
 
     def _found(self, names: set[str]) -> Iterator[ModelState]:
         for seen in self.others():
@@ -178,7 +186,18 @@ class Shelf:
                 files=replace(like.files, transformer=own[0].place, **parts),
                 weights=(*own, *(file for file in like.weights if file in SHARED_FILES and file.part not in parts)),
             )
-            yield replace(self._state(entry), seen=seen)
+            state = self._state(entry)
+            # An all-in-one file is each of its parts, wherever it lies.
+            all_of_it = dict.fromkeys(parts, state.entry.files.transformer)
+            there = replace(state.entry, files=replace(state.entry.files, **all_of_it))
+            yield replace(state, entry=there, seen=seen)
+
+
+def _lora_folders_of(folder: Path) -> Iterator[Path]:
+    if folder.name in LORA_FOLDERS:
+        yield folder
+    else:
+        yield from (folder / name for name in LORA_FOLDERS)
 
 
 def _found_file(seen: Seen, path: Path) -> WeightFile:
@@ -188,12 +207,12 @@ def _found_file(seen: Seen, path: Path) -> WeightFile:
     return WeightFile(part="transformer", place=PurePosixPath(seen.where).parent / path.name)
 
 
-def _where_it_is(entry: ModelEntry, items: Sequence[Item]) -> ModelEntry:
-    """With the paths of files that lie in another program's folders."""
+def _where_it_is(entry: ModelEntry, items: Sequence[Item], models: Path) -> ModelEntry:
+    """With the paths of files that lie in a store, or in another program's folders."""
     moved = {
         item.file.part: PurePosixPath(item.path.as_posix())
         for item in reversed(items)
-        if item.elsewhere and item.path is not None and item.file.part in (*ENCODERS, "transformer")
+        if item.path is not None and not item.path.is_relative_to(models) and item.file.is_large
     }
     return replace(entry, files=replace(entry.files, **moved)) if moved else entry
 

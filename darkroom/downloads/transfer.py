@@ -73,10 +73,13 @@ class Transfer:
         self._patience = patience
         self._look = look
 
-    def fetch(self, file: WeightFile, hub: Hub, watch: Watch) -> None:
-        """At the end the whole file is in its place, whatever was there. Raises DownloadFailed and Paused."""
+    def fetch(self, file: WeightFile, hub: Hub, watch: Watch, home: Path | None = None) -> None:
+        """At the end the whole file is in its place, whatever was there. Raises DownloadFailed and Paused.
+
+        `home` is the folder it goes into, unless it is in another already.
+        """
         place = str(file.place)
-        path, part = self._folder.own(file.place), self._folder.part(file.place)
+        path, part = self._folder.own(file.place, home), self._folder.part(file.place, home)
         for last in (False, True):
             try:
                 sha256, size = _Attempt(self, file, hub, watch, part).run()
@@ -151,7 +154,7 @@ class _Attempt:
         self._want_room(rest + self._patience.reserve, rest)
 
     def _want_room(self, wanted: int, needed: int) -> None:
-        free = self._folder.free()
+        free = self._folder.free(self._part.parent)
         if free < wanted:
             raise DownloadFailed("disk_full", file=self._file.place.name, needed=room(needed), free=room(free))
 

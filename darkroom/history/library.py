@@ -4,14 +4,15 @@ The files come first and go last: an orphan file is harmless, a row without its 
 Must not know: how pictures are made, or who looks at them.
 """
 
+import json
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from PIL import Image
-from sqlalchemy import ColumnElement, delete, func, select
+from sqlalchemy import ColumnElement, Text, cast, delete, func, select
 from sqlalchemy.orm import Session
 
 from darkroom.errors import InvalidRequest, NotFound, Problem, shown
@@ -23,7 +24,7 @@ from darkroom.history.metadata.write import png_text
 from darkroom.history.pictures import png_bytes, thumbnail_bytes
 from darkroom.history.removal import note_removal, noted, remove_noted, unfinished_removals
 from darkroom.history.search import Search, split
-from darkroom.history.tables import KEPT, LARGEST_ID, TRASH, JobRow, PictureRow
+from darkroom.history.tables import KEPT, LARGEST_ID, TRASH, JobRow, PictureRow, QueueRow
 from darkroom.request import GenerationRequest
 
 __all__ = ["Library", "Neighbours", "Order", "Picture", "Trash"]
@@ -35,14 +36,20 @@ PICTURES = "pictures"
 THUMBNAILS = "thumbnails"
 
 Order = Literal["newest", "oldest"]
+Facts: TypeAlias = Mapping[str, str | int | float]
+MoreFacts: TypeAlias = Callable[[GenerationRequest, Facts], Facts]
 
 
 class Library:
-    """Safe to use from several threads. `checkpoints` are those of pictures in the making, in the same folder."""
+    """Safe to use from several threads. `checkpoints` are those of pictures in the making, in the same folder.
 
-    def __init__(self, database: Database, folder: Path) -> None:
+    `more_facts` adds to the facts of a new picture what is known outside of the engine; it raises nothing.
+    """
+
+    def __init__(self, database: Database, folder: Path, more_facts: MoreFacts = lambda _, facts: facts) -> None:
         self._database = database
         self._folder = folder
+        self._more_facts = more_facts
         self.checkpoints = Checkpoints(folder)
 
     def add(
@@ -53,7 +60,7 @@ class Library:
         width: int,
         height: int,
         pixels: bytes,
-        facts: Mapping[str, str | int | float],
+        facts: Facts,
     ) -> Picture:
         """Keep a running job's picture and mark the job done. `pixels` are RGB, row by row.
 
@@ -63,6 +70,7 @@ class Library:
         existing = self._picture_of(job)
         if existing is not None:
             return existing
+        facts = self._more_facts(request, facts)
         now = datetime.now(UTC)
         file = f"{PICTURES}/{now:%Y/%m}/{job:06d}-{request.seed}-{secrets.token_hex(4)}.png"
         image = Image.frombytes("RGB", (width, height), pixels)
@@ -143,6 +151,17 @@ class Library:
         conditions = Search(words=words, starred=starred, trash=trash).conditions()
         with self._database.reading() as session:
             return session.scalar(select(func.count(PictureRow.id)).where(*conditions)) or 0
+
+    def count_of_model(self, name: str) -> int:
+        """Those of the trash included: they may come back."""
+        with self._database.reading() as session:
+            return session.scalar(select(func.count(PictureRow.id)).where(PictureRow.model == name)) or 0
+
+    def count_with_lora(self, name: str) -> int:
+        """The same for a LoRA."""
+        said = cast(PictureRow.request, Text).contains(f'"name": {json.dumps(name)}', autoescape=True)
+        with self._database.reading() as session:
+            return session.scalar(select(func.count(PictureRow.id)).where(said)) or 0
 
     def recent_prompts(self, words: str = "", limit: int = 50) -> tuple[str, ...]:
         """Different prompts that have every one of the words, newest first. Those of the trash are left out.
@@ -276,6 +295,10 @@ class Library:
                 return ()
             note = note_removal(self._folder, [row.file for row in rows])
             session.execute(delete(PictureRow).where(*which))
+            queue = session.get(QueueRow, 1) or QueueRow(id=1, paused=False)
+            latest = session.scalar(select(func.max(JobRow.changed))) or 0
+            queue.forgotten = max(queue.forgotten or 0, latest)
+            session.add(queue)
             for start in range(0, len(rows), AT_ONCE):
                 jobs = [row.job_id for row in rows[start : start + AT_ONCE]]
                 session.execute(delete(JobRow).where(JobRow.id.in_(jobs)))

@@ -23,7 +23,11 @@ NEXT_STATES: Mapping[State, frozenset[State]] = {
 }
 """From failed and cancelled only by a person's wish to try it again."""
 
-NEXT_CHANGE = text("(SELECT coalesce(max(changed), 0) + 1 FROM jobs)")
+NEXT_CHANGE = text(
+    "(SELECT coalesce(max(number), 0) + 1 FROM"
+    " (SELECT max(changed) AS number FROM jobs UNION ALL SELECT forgotten AS number FROM queue_state) AS numbers)"
+)
+"""Larger than that of any job, those included that are gone: whoever follows changes misses none."""
 
 LARGEST_ID = 2**63 - 1
 """What an INTEGER column holds; a larger number is nobody's id."""
@@ -114,6 +118,7 @@ class QueueRow(Base):
     """The one row that says whether jobs are begun. `why_code` says why not, None where a person wished it so.
 
     `stop_after` is the job after which the queue pauses. Failures before `resumed_at` no longer count against it.
+    `forgotten` is the number of the latest change when jobs were last removed.
     """
 
     __tablename__ = "queue_state"
@@ -124,6 +129,7 @@ class QueueRow(Base):
     why_detail: Mapped[str | None]
     stop_after: Mapped[int | None]
     resumed_at: Mapped[datetime | None]
+    forgotten: Mapped[int] = mapped_column(BigInteger, server_default=text("0"), default=0)
 
 
 class TurnRow(Base):

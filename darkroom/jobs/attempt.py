@@ -9,13 +9,31 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from darkroom.jobs.engine import Engine
+from darkroom.jobs.experience import ENGINE_RAM, LOADING, STARTING
 from darkroom.jobs.job import Job
-from darkroom.jobs.messages import Checkpoint, Done, Event, Failed, Finish, Memory, Pause, Planned, Ready, Stop, Stopped
+from darkroom.jobs.messages import (
+    Checkpoint,
+    Done,
+    Entered,
+    Event,
+    Failed,
+    Finish,
+    Loading,
+    Memory,
+    Pause,
+    Planned,
+    Ready,
+    Step,
+    Stop,
+    Stopped,
+)
 from darkroom.jobs.postmortem import Samples
 from darkroom.jobs.progress import Activity, Progress, ProgressBoard
 from darkroom.jobs.wishes import Wish
 
 log = logging.getLogger(__name__)
+
+MIB = 2**20
 
 LISTEN_SECONDS = 0.1
 """How long the thread listens to the engine before it looks whether a person wants something."""
@@ -90,6 +108,10 @@ class Attempt:
         self._step_seconds = 0.0
         self._step_at: float | None = None
         self._heard_at = self._looked_at = 0.0
+        self._began = time.monotonic()
+        self._ready_at: float | None = None
+        self._work_at: float | None = None
+        self._has_loaded = False
         self._told: Wish | None = None
         self._told_at = 0.0
 
@@ -100,7 +122,7 @@ class Attempt:
     def follow(self, engine: Engine) -> Ending:
         """Listen until the job ends, and pass on wishes. Raises EngineLost, EngineHangs and StopIgnored."""
         self._samples.begin(fresh_engine=self.progress.activity == "starting")
-        self._heard_at = self._looked_at = time.monotonic()
+        self._heard_at = self._looked_at = self._began = time.monotonic()
         while True:
             self._pass_on_wishes(engine)
             event = engine.receive(LISTEN_SECONDS)
@@ -124,6 +146,7 @@ class Attempt:
                 self._samples.hear(event)
                 return
             case Ready():
+                self._ready_at = now
                 self._listeners.ready(event.device)
             case Checkpoint():
                 if event.job == self._job.id:
@@ -135,8 +158,21 @@ class Attempt:
         self._heard_at = now
         self._board.put(self._job.id, self.progress.after(event, now))
 
+    def facts(self) -> Mapping[str, int | float]:
+        """What it took that the engine does not tell: the time before its work, and the most RAM, in MiB."""
+        begun = self._began if self._ready_at is None else self._ready_at
+        facts: dict[str, int | float] = {ENGINE_RAM: self._samples.most_resident // MIB}
+        if self._ready_at is not None:
+            facts[STARTING] = round(begun - self._began, 3)
+        if self._has_loaded and self._work_at is not None:
+            facts[LOADING] = round(self._work_at - begun, 3)
+        return {name: figure for name, figure in facts.items() if figure > 0}
+
     def _learn(self, event: Event, now: float) -> None:
         """How long this job's own steps take."""
+        self._has_loaded = self._has_loaded or isinstance(event, Loading)
+        if self._work_at is None and isinstance(event, Entered | Step):
+            self._work_at = now
         before, after = self.progress.step, self.progress.after(event, now).step
         if after > before:
             if self._step_at is not None:

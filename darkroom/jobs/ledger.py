@@ -4,18 +4,21 @@ Must not know: engines, threads, or who asks.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy import case, func, select, tuple_
 from sqlalchemy.orm import Session
 
 from darkroom.errors import NotFound
 from darkroom.history.database import Database
-from darkroom.history.tables import LARGEST_ID, JobRow, QueueRow
+from darkroom.history.tables import LARGEST_ID, JobRow, PictureRow, QueueRow
+from darkroom.jobs.experience import Made
 from darkroom.jobs.job import Job, State, job_of
 from darkroom.jobs.line import ids_in_line
+from darkroom.request import GenerationRequest
 
 UNFINISHED: tuple[State, ...] = ("running", "paused", "waiting")
+OVERVIEWS_KEPT = 8
 AT_ONCE = 500
 """How many values one query is given: databases have a limit."""
 
@@ -42,6 +45,27 @@ class Failure:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Overview:
+    """The queue at one moment: the running job, those that rest, then `waiting` in the order in which they will run.
+
+    `ids` are all of them, `jobs` the first few.
+    """
+
+    jobs: tuple[Job, ...]
+    ids: tuple[int, ...]
+    waiting: tuple[int, ...]
+    state: QueueState
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """What a job asks for, and on which rung."""
+
+    request: GenerationRequest
+    rung: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Change:
     """A job as it is since the change of this number. Later changes of the same job take its place."""
 
@@ -54,6 +78,8 @@ class JobLedger:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        # By how many jobs were asked for: the last change that was seen, and what was.
+        self._seen: dict[int | None, tuple[int, Overview]] = {}
 
     def of_group(self, group: str) -> tuple[Job, ...]:
         """The jobs that were submitted together, in their order."""
@@ -74,20 +100,28 @@ class JobLedger:
             row = session.scalar(select(JobRow).order_by(JobRow.id.desc()).limit(1))
             return None if row is None else job_of(row)
 
+    def overview(self, limit: int | None = None) -> Overview:
+        """All that every page asks several times a second. What did not change since is not looked up again."""
+        with self._database.reading() as session:
+            change, state = _last_change(session), _state_of(session)
+            known, seen = self._seen.get(limit, (-1, None))
+            if seen is None or known != change:
+                begun, waiting = _begun_ids(session), ids_in_line(session)
+                ids = (*begun, *waiting)
+                jobs = _jobs_of(session, ids[:limit])
+                seen = Overview(jobs=jobs, ids=ids, waiting=tuple(waiting), state=state)
+                if len(self._seen) >= OVERVIEWS_KEPT:
+                    self._seen.clear()
+                self._seen[limit] = (change, seen)
+            return replace(seen, state=state)
+
     def unfinished(self, limit: int | None = None) -> tuple[Job, ...]:
         """The running job, those that were paused, then those that wait, in the order in which they will run."""
-        with self._database.reading() as session:
-            wanted = _unfinished_ids(session)[:limit]
-            rows: dict[int, JobRow] = {}
-            for start in range(0, len(wanted), AT_ONCE):
-                part = wanted[start : start + AT_ONCE]
-                rows |= {row.id: row for row in session.scalars(select(JobRow).where(JobRow.id.in_(part)))}
-            return tuple(job_of(rows[id]) for id in wanted)
+        return self.overview(limit).jobs
 
     def unfinished_ids(self) -> list[int]:
         """The same jobs, all of them, by their numbers."""
-        with self._database.reading() as session:
-            return _unfinished_ids(session)
+        return list(self.overview(0).ids)
 
     def counts(self) -> Mapping[State, int]:
         """How many unfinished jobs are in each state. States without any are left out."""
@@ -122,16 +156,14 @@ class JobLedger:
 
     def last_change(self) -> int:
         with self._database.reading() as session:
-            return session.scalar(select(func.max(JobRow.changed))) or 0
+            return _last_change(session)
 
     def ahead(self, id: int) -> int:
         """How many jobs come before this one, the running one included. 0 unless it waits."""
-        with self._database.reading() as session:
-            line = ids_in_line(session)
-            if id not in line:
-                return 0
-            running = select(func.count()).select_from(JobRow).where(JobRow.state == "running")
-            return (session.scalar(running) or 0) + line.index(id)
+        seen = self.overview(1)
+        if id not in seen.waiting:
+            return 0
+        return sum(job.state == "running" for job in seen.jobs) + seen.waiting.index(id)
 
     def last_faults(self, limit: int = 2) -> tuple[Failure, ...]:
         """The jobs that failed last, newest first: without one that was done between them, since the queue went on."""
@@ -147,13 +179,63 @@ class JobLedger:
                 found.append(Failure(job=row.id, code=row.error_code or ""))
             return tuple(found)
 
+    def orders(self, ids: Sequence[int]) -> dict[int, Order]:
+        """Of those that there are."""
+        found: dict[int, Order] = {}
+        with self._database.reading() as session:
+            for start in range(0, len(ids), AT_ONCE):
+                part = ids[start : start + AT_ONCE]
+                query = select(JobRow.id, JobRow.request, JobRow.rung).where(JobRow.id.in_(part))
+                for id, request, rung in session.execute(query):
+                    found[id] = Order(request=GenerationRequest.model_validate(request), rung=rung)
+        return found
+
+    def made(self, after: int | None = None, limit: int = AT_ONCE) -> tuple[Made, ...]:
+        """The pictures that were made after this one, the oldest first. None: the last of all."""
+        columns = (PictureRow.id, PictureRow.request, PictureRow.facts, JobRow.started_at, JobRow.finished_at)
+        query = select(*columns).join(JobRow, JobRow.id == PictureRow.job_id).limit(limit)
+        if after is None:
+            query = query.order_by(PictureRow.id.desc())
+        else:
+            query = query.where(PictureRow.id > after).order_by(PictureRow.id)
+        with self._database.reading() as session:
+            found = [
+                Made(
+                    picture=id,
+                    request=GenerationRequest.model_validate(request),
+                    facts=facts,
+                    started_at=started_at,
+                    finished_at=finished_at,
+                )
+                for id, request, facts, started_at, finished_at in session.execute(query)
+            ]
+        return tuple(sorted(found, key=lambda each: each.picture))
+
     def state(self) -> QueueState:
         with self._database.reading() as session:
-            row = session.get(QueueRow, 1) or QueueRow(id=1, paused=False)
-            return QueueState(paused=row.paused, code=row.why_code, detail=row.why_detail, stop_after=row.stop_after)
+            return _state_of(session)
 
 
-def _unfinished_ids(session: Session) -> list[int]:
+def _last_change(session: Session) -> int:
+    """Of jobs that are gone too."""
+    forgotten = session.scalar(select(func.max(QueueRow.forgotten))) or 0
+    return max(forgotten, session.scalar(select(func.max(JobRow.changed))) or 0)
+
+
+def _state_of(session: Session) -> QueueState:
+    row = session.get(QueueRow, 1) or QueueRow(id=1, paused=False)
+    return QueueState(paused=row.paused, code=row.why_code, detail=row.why_detail, stop_after=row.stop_after)
+
+
+def _begun_ids(session: Session) -> list[int]:
     running_first = case((JobRow.state == "running", 0), else_=1)
     begun = select(JobRow.id).where(JobRow.state.in_(("running", "paused"))).order_by(running_first, JobRow.id)
-    return [*session.scalars(begun), *ids_in_line(session)]
+    return list(session.scalars(begun))
+
+
+def _jobs_of(session: Session, ids: Sequence[int]) -> tuple[Job, ...]:
+    rows: dict[int, JobRow] = {}
+    for start in range(0, len(ids), AT_ONCE):
+        part = ids[start : start + AT_ONCE]
+        rows |= {row.id: row for row in session.scalars(select(JobRow).where(JobRow.id.in_(part)))}
+    return tuple(job_of(rows[id]) for id in ids)

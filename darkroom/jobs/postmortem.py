@@ -15,8 +15,8 @@ from darkroom.jobs.progress import Progress
 
 SECONDS_BETWEEN_LOOKS = 1.0
 LOOKS_KEPT = 60
-# Just before the system ended a process for want of memory, RAM was about as full as this.
-FULL_PERCENT = 92
+# Just before a process is ended for want of memory, RAM is about as full as this; some programs act at 90.
+FULL_PERCENT = 88
 RECENT_SECONDS = 15.0
 # How a system, or a program that looks after its memory, ends a process that takes too much.
 KILLED = ("signal 9", "signal 15")
@@ -41,6 +41,7 @@ class Samples:
         self._engine = NOTHING_SAID
         self._looks: deque[Look] = deque(maxlen=LOOKS_KEPT)
         self._first_kills: int | None = None
+        self._most_resident = 0
 
     def begin(self, *, fresh_engine: bool = False) -> None:
         """A new attempt: kills of before do not count, nor what another engine said."""
@@ -48,9 +49,11 @@ class Samples:
             self._engine = NOTHING_SAID
         self._looks.clear()
         self._first_kills = None
+        self._most_resident = self._engine.resident
 
     def hear(self, memory: Memory) -> None:
         self._engine = memory
+        self._most_resident = max(self._most_resident, memory.resident)
 
     def take(self, now: float) -> None:
         """Look, unless it was done a moment ago."""
@@ -77,8 +80,8 @@ class Samples:
 
     @property
     def most_resident(self) -> int:
-        """Of the engine, in bytes."""
-        return max(self._engine.resident, *(look.engine.resident for look in self._looks), 0)
+        """Of the engine since the attempt began, in bytes."""
+        return self._most_resident
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +98,9 @@ def cause_of_loss(cause: str, samples: Samples, progress: Progress, now: float) 
     killed_for_memory = samples.someone_was_killed() or fullest.ram_percent >= FULL_PERCENT
     if cause in KILLED and killed_for_memory:
         return Cause(kind="out_of_ram", detail=_detail(samples, progress, now, cause))
+    # No fault of its own ends a process by these signals: somebody, or the system, did it.
+    if cause in KILLED:
+        return Cause(kind="engine_killed", detail=cause)
     return Cause(kind="engine_lost", detail=cause)
 
 

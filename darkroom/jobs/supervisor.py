@@ -16,13 +16,17 @@ from darkroom.errors import EngineLost, NotFound, NotPossibleNow
 from darkroom.history.library import Library
 from darkroom.jobs.attempt import Attempt, EngineHangs, Listeners, Patience, StopIgnored
 from darkroom.jobs.engine import Engine, EngineFactory
-from darkroom.jobs.healing import FATAL_FOR_ENGINE, Ended, is_one_bad_setting, rung_after
+from darkroom.jobs.experience import Expected
+from darkroom.jobs.forecast import Forecast, Left, LineLeft
+from darkroom.jobs.healing import FATAL_FOR_ENGINE, Ended, is_ended_again_and_again, is_one_bad_setting, rung_after
 from darkroom.jobs.job import Fault, Job
+from darkroom.jobs.ledger import Overview
 from darkroom.jobs.messages import Checkpoint, Done, Failed, Run, Stopped
 from darkroom.jobs.postmortem import Cause, Samples, cause_of_failure, cause_of_hang, cause_of_loss
 from darkroom.jobs.progress import Activity, Progress, ProgressBoard
 from darkroom.jobs.queue import JobQueue
 from darkroom.jobs.wishes import JobWishes, Wish
+from darkroom.request import GenerationRequest
 
 __all__ = ["Activity", "JobStatus", "Patience", "Supervisor"]
 
@@ -38,7 +42,8 @@ class JobStatus:
 
     `part` and `fraction` are of the loading, `step` and `of` of the denoising. `preview_number` is 0 while there is
     none and grows with each. `notice` is why an earlier attempt failed, while the job is being tried again.
-    `ahead` counts the jobs before it.
+    `ahead` counts the jobs before it. `left` is what it still takes; of one that waits, what it will take. `pace` is
+    the seconds of its own steps.
     """
 
     job: Job
@@ -48,7 +53,8 @@ class JobStatus:
     step: int
     of: int
     preview_number: int
-    seconds_left: float | None
+    left: Left | None
+    pace: float | None
     notice: str | None
     ahead: int
 
@@ -74,9 +80,11 @@ class Supervisor:
         self._find_model = find_model
         self._board = ProgressBoard()
         self._samples = Samples()
+        self._forecast = Forecast(queue)
         self._wishes = JobWishes()
         self._engine: Engine | None = None
         self._device: str | None = None
+        self._loaded: str | None = None
         self._idle_since = 0.0
         self._unsettled = False
         self._closing = threading.Event()
@@ -138,10 +146,29 @@ class Supervisor:
             step={"waiting": 0, "done": job.request.steps}.get(job.state, progress.step),
             of=job.request.steps,
             preview_number=progress.preview_number,
-            seconds_left=progress.seconds_left,
+            left=self._left(job, progress),
+            pace=progress.pace if job.state == "running" else None,
             notice=job.error_code if job.state in ("waiting", "running") else None,
             ahead=self._queue.ahead(job_id) if job.state == "waiting" else 0,
         )
+
+    def expected(self, request: GenerationRequest, rung: int = 0) -> Expected | None:
+        """What such a picture takes, from those that were made here."""
+        return self._forecast.expect(request, rung)
+
+    def whole(self, job: Job) -> Left | None:
+        """Of a job that waits: what it will take on an engine that holds its model."""
+        return self._forecast.whole(job.request, job.rung)
+
+    def all_left(self, queue: Overview) -> LineLeft:
+        """Until the running job and all that wait are made. Those that rest are not counted."""
+        line = self._forecast.line(queue.waiting, model=self._loaded)
+        for job in queue.jobs:
+            if job.state != "running":
+                continue
+            left = self._left(job, self._board.get(job.id) or Progress(activity="starting"))
+            line = line.after(left)
+        return line
 
     def preview(self, job_id: int) -> bytes | None:
         """The newest preview, as JPEG, of the running job or one of the last few."""
@@ -151,6 +178,15 @@ class Supervisor:
     def engine_device(self) -> str | None:
         """ "cpu" or the card's name; None while no engine is ready."""
         return self._device
+
+    def _left(self, job: Job, progress: Progress) -> Left | None:
+        match job.state:
+            case "running":
+                return self._forecast.left(job, progress, time.monotonic())
+            case "waiting":
+                return self.whole(job)
+            case _:
+                return None
 
     def _ask(self, job_id: int, wish: Wish) -> bool:
         """Whether the job is running, so that the wish can be met. Raises NotFound."""
@@ -215,11 +251,12 @@ class Supervisor:
         except NotFound as error:
             return Failed(job=job.id, kind="model_unusable", detail=str(error))
         self._notice_dead_engine()
-        self._board.begin(job.id, "loading" if self._device else "starting")
+        self._board.begin(job.id, "loading" if self._device else "starting", time.monotonic())
         if self._closing.is_set() or self._wish_of(job) in ("stop", "pause"):
             return Stopped(job=job.id)
         if self._engine is None:
             self._engine = self._engine_factory()
+        self._loaded = job.request.model
         run = Run(job=job.id, request=job.request, model=model, rung=job.rung, checkpoint=self._begun(job))
         self._engine.send(run)
         return attempt.follow(self._engine)
@@ -244,7 +281,7 @@ class Supervisor:
     def _after_ending(self, job: Job, attempt: Attempt, ending: Done | Stopped | Failed) -> None:
         match ending:
             case Done():
-                self._save(job, ending)
+                self._save(job, ending, attempt)
             case Failed():
                 if ending.kind in FATAL_FOR_ENGINE:
                     self._end_engine()
@@ -253,10 +290,10 @@ class Supervisor:
             case _:
                 self._after_stop(job)
 
-    def _save(self, job: Job, done: Done) -> None:
+    def _save(self, job: Job, done: Done, attempt: Attempt) -> None:
         progress = self._board.get(job.id)
         if progress is not None:
-            self._board.put(job.id, progress.entering("saving"))
+            self._board.put(job.id, progress.entering("saving", time.monotonic()))
         try:
             self._library.add(
                 job=job.id,
@@ -264,13 +301,14 @@ class Supervisor:
                 width=done.width,
                 height=done.height,
                 pixels=done.pixels,
-                facts=done.facts,
+                facts={**done.facts, **attempt.facts()},
             )
         except OSError as error:  # a full disk, a folder that may not be written
             log.error("Job %d: the picture could not be saved: %s", job.id, error)
             self._fail(job, Cause(kind="not_saved", detail=str(error)), None)
         else:
             self._checkpoints.remove(job.id)
+            self._forecast.learn()
 
     def _after_stop(self, job: Job) -> None:
         """The attempt was ended on purpose: for good, or for a while, as a person asked; or the server is to end."""
@@ -286,7 +324,10 @@ class Supervisor:
             self._fail(job, Cause(kind="engine_fault", detail="the engine stopped the job without being asked"), None)
 
     def _heal(self, job: Job, attempt: Attempt, cause: Cause) -> None:
-        """Once may be bad luck: the job is tried again, more cheaply. Twice is the job's own doing, and others wait."""
+        """Once may be bad luck: the job is tried again, more cheaply. Twice is the job's own doing, and others wait.
+
+        An engine that was ended from outside is nobody's doing here: the job goes on from where it was.
+        """
         stage = attempt.progress.activity
         log.warning("Job %d, while %s: %s (%s)", job.id, stage, cause.kind, cause.detail)
         if self._closing.is_set() or self._wish_of(job) in ("stop", "pause"):
@@ -299,6 +340,9 @@ class Supervisor:
         else:
             log.info("Job %d is tried again on rung %d", job.id, rung)
             self._queue.put_back(job.id, rung=rung, fault=fault, checkpoint=self._queue.get(job.id).checkpoint)
+            if is_ended_again_and_again(job, cause.kind):
+                log.warning("Job %d: its engine is ended from outside again and again: the queue pauses", job.id)
+                self._queue.pause_queue(cause.kind, cause.detail)
 
     def _fail(self, job: Job, cause: Cause, fault: Fault | None) -> None:
         self._queue.fail(job.id, cause.kind, cause.detail, fault)
@@ -335,7 +379,7 @@ class Supervisor:
             self._end_engine()
 
     def _end_engine(self, *, at_once: bool = False) -> None:
-        engine, self._engine, self._device = self._engine, None, None
+        engine, self._engine, self._device, self._loaded = self._engine, None, None, None
         if engine is None:
             return
         if at_once:

@@ -1,4 +1,4 @@
-"""LoRAs by name, in the folder of a model and in that of all models: found anew each time, read once.
+"""LoRAs by name, in the folder of a model, of all models and of other programs: found anew each time, read once.
 
 A name is a file's path below its folder, without its ending. Must not know: requests, or what a LoRA does.
 """
@@ -43,8 +43,9 @@ class LoraFile:
 
 
 def lora_folders(models: Path, entry: ModelEntry) -> tuple[Path, ...]:
-    """Where a model's LoRAs lie below the folder `models`. Of a name that is in several, the first counts."""
-    return models / entry.files.transformer.parent / OF_ALL_MODELS, models / OF_ALL_MODELS
+    """Where a model's LoRAs lie: below the folder `models`, then elsewhere. Of a name in several, the first counts."""
+    own = models / entry.files.transformer.parent / OF_ALL_MODELS
+    return own, models / OF_ALL_MODELS, *(Path(folder) for folder in entry.more_loras)
 
 
 def find_file(folders: Sequence[Path], name: str) -> Path | None:
@@ -71,6 +72,18 @@ class LoraFolders:
                 found.setdefault(path.relative_to(folder).as_posix().removesuffix(ENDING), path)
         files = [self._file(name, path, entry) for name, path in found.items() if is_lora_name(name)]
         return tuple(sorted(files, key=lambda file: (file.problem is not None, file.title.lower(), file.name)))
+
+    def all_files(self, entries: Iterable[ModelEntry]) -> tuple[LoraFile, ...]:
+        """Of all these models, each file once; by their folders, then by name. `problem` is one with any model."""
+        found: dict[Path, str] = {}
+        for folder in dict.fromkeys(self.folders_of(entries)):
+            for path in _walk(folder):
+                found.setdefault(path, path.relative_to(folder).as_posix().removesuffix(ENDING))
+        about = {path: self._about(path) for path in found}
+        return tuple(
+            LoraFile(name=name, path=path, about=about[path], problem=about[path].problem)
+            for path, name in found.items()
+        )
 
     def find(self, name: str, entry: ModelEntry) -> LoraFile | None:
         """Exactly that one."""

@@ -1,6 +1,7 @@
-"""A LoRA that arrives in pieces becomes a file in the folder of all models: under its name once it is whole and right.
+"""A LoRA that arrives in pieces becomes a file in the folder of all models, under its name once it is whole and right;
+and one that is not wanted any more goes. Nothing is written over: another file of the same name gets a number.
 
-Nothing is written over: another file of the same name gets a number. Must not know: how the pieces come.
+Must not know: how the pieces come, or who still needs a file.
 """
 
 import filecmp
@@ -17,6 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
 
+from darkroom.catalog import DEMO
 from darkroom.errors import LoraUnusable
 from darkroom.files import TEMPORARY_PREFIX, TEMPORARY_SUFFIX, temporaries
 from darkroom.loras.about import read_about
@@ -30,6 +32,7 @@ LONGEST_NAME = 100
 FORBIDDEN = re.compile(r'[\\/:*?"<>|\x00-\x1f\x7f]+')
 # Of Windows, whatever ending they have.
 RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
+SHIPS = DEMO.files.transformer.parent
 FORGOTTEN_AFTER = 24 * 3600
 
 
@@ -66,6 +69,24 @@ class Keeper:
             return Arriving(self, name, path, path.open("xb"))
         except OSError as error:
             raise LoraUnusable("not_kept", file, self.folder.name) from error
+
+    def can_remove(self, path: Path) -> bool:
+        """Only what a person has put there: not what ships, nor another program's."""
+        models = self.folder.parent
+        return (
+            path.is_relative_to(models)
+            and not path.is_relative_to(models / SHIPS)
+            and models.resolve() in (path.parent / "x").resolve().parents
+        )
+
+    def remove(self, path: Path) -> None:
+        """For good. Raises LoraUnusable."""
+        if not self.can_remove(path):
+            raise LoraUnusable("only_read", path.name)
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise LoraUnusable("not_kept", path.name, path.parent.name) from error
 
     def settle(self, name: str, arrived: Path) -> str:
         """Give it its name; which one that is. One that is there already is not kept twice."""

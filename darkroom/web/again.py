@@ -1,4 +1,4 @@
-"""From a finished picture to the next: the same again, with another seed, or finer.
+"""From a finished picture to the next: the same again, with another seed, or finer; and why it may look different.
 
 Must not know: queues, routes, or pages.
 """
@@ -7,15 +7,20 @@ from typing import Literal
 
 from darkroom.catalog import Preset
 from darkroom.errors import InvalidRequest, Problem
+from darkroom.history.library import Picture
+from darkroom.origins import Origins
 from darkroom.request import RANDOM_SEED, GenerationRequest
 from darkroom.web.form import request_of
+from darkroom.web.loras import LoraReader
 from darkroom.web.models import Models
+from darkroom.web.words import Words
 
 How = Literal["same", "seed", "finer"]
 
 
-def again(request: GenerationRequest, how: How, models: Models) -> GenerationRequest:
+def again(request: GenerationRequest, how: How, loras: LoraReader) -> GenerationRequest:
     """Raises InvalidRequest when it cannot be asked for any more, or is as fine as it gets already."""
+    models = loras.models
     changes: dict[str, object] = {}
     if how == "seed":
         changes = {"seed": RANDOM_SEED}
@@ -31,7 +36,14 @@ def again(request: GenerationRequest, how: How, models: Models) -> GenerationReq
         }
         if _is_of_a_preset(request, models):  # a guidance of the person's own is kept
             changes["guidance"] = fine.guidance
-    return request_of({**request.model_dump(), **changes}, models)
+    (placed,) = loras.placed([request_of({**request.model_dump(), **changes}, models)])
+    return placed
+
+
+def differences(picture: Picture, origins: Origins, words: Words) -> list[str]:
+    """A sentence for each of its files that is another one now."""
+    changes = origins.changes(picture.request, picture.facts)
+    return [words.say(f"reuse.other_{change.kind}", name=change.name) for change in changes]
 
 
 def can_be_finer(request: GenerationRequest, models: Models) -> bool:

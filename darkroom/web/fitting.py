@@ -3,10 +3,13 @@
 Must not know: how a plan is found, or what the machine is looked at with.
 """
 
+from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from math import ceil
+from typing import Any
 
 from darkroom.catalog import DEMO, ModelEntry
 from darkroom.config import Settings
@@ -15,9 +18,11 @@ from darkroom.footprint import GB
 from darkroom.jobs.process_engine import wishes_of
 from darkroom.machine import Machine
 from darkroom.planner import Plan, make_plan
+from darkroom.request import GenerationRequest
 from darkroom.web.words import Words
 
 LONG = 120
+MOST_PLANS = 200
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +40,7 @@ class Fitting:
         self._wishes = wishes_of(settings)
         self._no_card = settings.engine.device == "cpu" or settings.memory.profile == "cpu"
         self._look = look
-        self._plans: dict[ModelEntry, Plan | DoesNotFit] = {}
+        self._plans: OrderedDict[tuple[object, ...], Plan | DoesNotFit] = OrderedDict()
 
     @cached_property
     def machine(self) -> Machine:
@@ -57,7 +62,7 @@ class Fitting:
         return words.say("models.machine", card=machine.card.name, vram=round(machine.card.total / GB), ram=ram)
 
     def fit(self, entry: ModelEntry, words: Words) -> Fit:
-        plan = self._plan(entry)
+        plan = self._plan(entry, entry.default_width, entry.default_height)
         size = f"{entry.default_width} × {entry.default_height}"
         if isinstance(plan, DoesNotFit):
             return Fit(fits=False, words=words.say(f"refused.{plan.code}", **plan.details))
@@ -67,15 +72,26 @@ class Fitting:
         vram, ram = round(plan.promised_vram / GB, 1), round(plan.promised_ram / GB, 1)
         return Fit(fits=True, words=words.say(key, size=size, time=time, vram=f"{vram:g}", ram=f"{ram:g}"))
 
-    def _plan(self, entry: ModelEntry) -> Plan | DoesNotFit:
-        if entry not in self._plans:
+    def fits(self, entry: ModelEntry) -> bool:
+        """At the model's own size."""
+        return isinstance(self._plan(entry, entry.default_width, entry.default_height), Plan)
+
+    def plan(self, entry: ModelEntry, request: GenerationRequest) -> Plan | DoesNotFit:
+        """For one picture. What LoRAs take is not in it."""
+        passes = request.steps * (1 if request.cfg_scale == 1 else 2)
+        return self._plan(entry, request.width, request.height, passes=passes, step_cache=request.step_cache > 0)
+
+    def _plan(self, entry: ModelEntry, width: int, height: int, **more: Any) -> Plan | DoesNotFit:
+        key = (entry, width, height, *more.items())
+        if key not in self._plans:
             try:
-                self._plans[entry] = make_plan(
-                    entry, self.machine, self._wishes, width=entry.default_width, height=entry.default_height
-                )
+                self._plans[key] = make_plan(entry, self.machine, self._wishes, width=width, height=height, **more)
             except DoesNotFit as error:
-                self._plans[entry] = error
-        return self._plans[entry]
+                self._plans[key] = error
+            while len(self._plans) > MOST_PLANS:
+                with suppress(KeyError):  # another thread was faster
+                    self._plans.popitem(last=False)
+        return self._plans[key]
 
 
 def _seconds(seconds: float, words: Words) -> str:

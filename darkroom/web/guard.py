@@ -16,8 +16,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 HARMLESS_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 # The page needs two of Gradio's routes below /gradio_api: its events, and the number by which it notices that a
-# server was started anew. The others read files, fetch addresses, take uploads, run editors or store recordings.
-OPEN_BELOW_GRADIO_API = re.compile(r"/gradio_api/(run/predict|app_id)")
+# server was started anew. `gradio_client` needs three more for its one endpoint: what it takes, asking, and the answer.
+# The others read files, fetch addresses, take uploads, run editors or store recordings.
+OPEN_BELOW_GRADIO_API = re.compile(r"/gradio_api/(run/predict|app_id|info|queue/join|queue/data)")
 SHUT_ELSEWHERE = re.compile(r"/(monitoring|login|logout|svelte|pwa_icon|docs|redoc|openapi\.json|runs)(/.*)?")
 UNKNOWN_NAME = (
     "Darkroom does not answer to this name. Open it by its IP address, or add the name to server.names in config.yaml."

@@ -10,10 +10,11 @@ from pydantic import ValidationError
 
 from darkroom.catalog import ModelEntry
 from darkroom.errors import InvalidRequest, LoraUnusable, Problem, shown
+from darkroom.history.metadata.found import FoundLora, Reason, UnusedParameter
 from darkroom.loras.family import family_of_model
 from darkroom.loras.folders import LoraFile, LoraFolders, is_lora_name
 from darkroom.prompts.lora_tags import Cut, LoraTag, cuts_for, find_lora_tags, without
-from darkroom.request import LONGEST_PROMPT, GenerationRequest, LoraUse, parse_request
+from darkroom.request import LONGEST_PROMPT, MOST_LORAS, GenerationRequest, LoraUse, parse_request
 from darkroom.web.models import Models
 
 LARGEST_WEIGHT = 2.0
@@ -21,6 +22,7 @@ MOST_PROBLEMS = 8
 KNOWN = "a LoRA that lies in the folder loras of this model, or of all models"
 TAG = "<lora:name:0.7>, with a weight from −2 to 2"
 TAG_ONCE = "each LoRA once in a prompt"
+WEIGHT, MOST = "a number from −2 to 2", f"at most {MOST_LORAS} items"
 # By the reason why a LoRA cannot be used: what could be.
 ALLOWED: Mapping[str, str] = {
     "missing": KNOWN,
@@ -39,6 +41,14 @@ class Taken:
 
     cuts: tuple[Cut, ...]
     loras: list[dict[str, object]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Meant:
+    """`uses` are LoRAs that are here; `unused` says of the others why not."""
+
+    uses: tuple[LoraUse, ...]
+    unused: tuple[UnusedParameter, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,6 +107,25 @@ class LoraReader:
         loras = joined(before, {name: tag.weight or 0.0 for name, tag in tags.items()})
         return Taken(cuts=cuts_for(prompt, tuple(tags.values())), loras=[use.model_dump() for use in loras])
 
+    def meant(self, found: Sequence[FoundLora], entry: ModelEntry) -> Meant:
+        """What another tool's picture names, as this Darkroom has it."""
+        uses: dict[str, LoraUse] = {}
+        unused: list[UnusedParameter] = []
+        for lora in found:
+            file = self.folders.meant(lora.name, entry)
+            said = f"{lora.name}:{lora.weight:g}"
+            if file is None:
+                unused.append(_unused(lora.name, "missing_lora"))
+            elif file.problem is not None:
+                unused.append(_unused(lora.name, "not_allowed", _allowed(file.problem, entry)))
+            elif abs(lora.weight) > LARGEST_WEIGHT:
+                unused.append(_unused(said, "not_allowed", WEIGHT))
+            elif len(uses) == MOST_LORAS and file.name not in uses:
+                unused.append(_unused(said, "not_allowed", MOST))
+            else:
+                uses.setdefault(file.name, LoraUse(name=file.name, weight=lora.weight))
+        return Meant(uses=tuple(uses.values()), unused=tuple(unused))
+
     def _read(self, prompt: str, entry: ModelEntry) -> _Read:
         problems: list[Problem] = []
         tags: dict[str, LoraTag] = {}
@@ -118,6 +147,10 @@ class LoraReader:
                 allowed = _allowed(file.problem, entry) if file and file.problem else KNOWN
                 problems.append(Problem(field=f"loras.{place}.name", value=shown(use.name), allowed=allowed))
         return tuple(problems)
+
+
+def _unused(value: str, reason: Reason, allowed: str = "") -> UnusedParameter:
+    return UnusedParameter(name="LoRA", value=shown(value), reason=reason, allowed=allowed)
 
 
 def joined(loras: Sequence[LoraUse], weights: Mapping[str, float]) -> tuple[LoraUse, ...]:

@@ -5,12 +5,15 @@ Must not know: forms, or where the entries come from.
 
 import time
 from collections.abc import Callable, Iterable, Mapping
+from typing import TypeAlias
 
-from darkroom.catalog import ModelEntry, Preset
+from darkroom.catalog import MODELS, ModelEntry, Preset
 from darkroom.config import Settings
 from darkroom.prompts.presets import presets_for
 
 KEPT_SECONDS = 1.0
+# A model's title by its name, and what it was called, where nobody knows it any more.
+Titles: TypeAlias = Callable[[str, str], str]
 
 
 class Models:
@@ -41,6 +44,11 @@ class Models:
     @property
     def names(self) -> tuple[str, ...]:
         return tuple(entry.name for entry in self.entries)
+
+    def title(self, name: str, otherwise: str = "") -> str:
+        """A picture may outlive its model: then what the catalogue says, else `otherwise`, else its name."""
+        known = next((entry for entry in (*self.entries, *MODELS) if entry.name == name), None)
+        return known.title if known is not None else otherwise or name
 
     def get(self, name: object) -> ModelEntry | None:
         return next((entry for entry in self.entries if entry.name == name), None)

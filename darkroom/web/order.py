@@ -61,12 +61,16 @@ def _written(values: Mapping[str, object], problems: list[Problem]) -> tuple[str
 
 @dataclass(frozen=True, kw_only=True)
 class Outlook:
-    """What an order would become: why it would not be taken, or how many pictures, and the longest of their prompts."""
+    """What an order would become: why it would not be taken, or how many pictures, and the longest of their prompts.
+
+    `first` is the first of them.
+    """
 
     problems: tuple[Problem, ...]
     pictures: int
     prompt: str
     is_one_prompt: bool
+    first: GenerationRequest | None = None
 
 
 @dataclass(frozen=True)
@@ -100,7 +104,13 @@ class Counter:
             return Outlook(problems=error.problems, pictures=0, prompt=text, is_one_prompt=True)
         prompts = {request.prompt for request in requests}
         longest = max(prompts, key=len)
-        return Outlook(problems=(), pictures=len(requests), prompt=longest, is_one_prompt=prompts == {prompt})
+        return Outlook(
+            problems=(),
+            pictures=len(requests),
+            prompt=longest,
+            is_one_prompt=prompts == {prompt},
+            first=requests[0],
+        )
 
     def _requests(self, values: Mapping[str, object]) -> tuple[GenerationRequest, ...]:
         whole = self._whole(values)

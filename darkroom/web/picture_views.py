@@ -1,16 +1,18 @@
 """Pictures as the page's scripts see them: JSON values, words included. Must not know: routes or components."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from darkroom.catalog import find_model
-from darkroom.errors import NotFound
+from darkroom.downloads.transfer import room
 from darkroom.history.library import Picture
+from darkroom.origins import BYTES, FILE, SHA256, TITLE, Facts, loras_of
+from darkroom.web.models import Titles
 from darkroom.web.words import Words
 
 LONGEST_TITLE = 120
 LONGEST_SLUG = 48
+SHORT_SHA256 = 12
 NO_LETTERS = re.compile(r"[\W_]+")
 
 
@@ -27,8 +29,11 @@ def tile_view(picture: Picture, words: Words) -> dict[str, Any]:
     }
 
 
-def picture_view(picture: Picture, words: Words, *, can_be_finer: bool = False) -> dict[str, Any]:
-    """`rows` are what the detail view lists, in order, as pairs of words."""
+def picture_view(
+    picture: Picture, words: Words, titles: Titles, *, facts: Facts | None = None, can_be_finer: bool = False
+) -> dict[str, Any]:
+    """`rows` are what the detail view lists, in order, as pairs of words. `facts` are those that are known by now."""
+    facts = picture.facts if facts is None else facts
     return {
         **tile_view(picture, words),
         "picture": f"/pictures/{picture.id}?{_version(picture)}",
@@ -36,9 +41,12 @@ def picture_view(picture: Picture, words: Words, *, can_be_finer: bool = False) 
         "created_at": picture.created_at.isoformat(),
         "in_trash": picture.deleted_at is not None,
         "request": picture.request.model_dump(mode="json"),
-        "facts": dict(picture.facts),
+        "facts": dict(facts),
         "took": _took(picture, words),
-        "rows": request_rows(picture.request.model_dump(), words) + _fact_rows(picture, words),
+        "rows": [
+            *request_rows(picture.request.model_dump(), words, titles, str(facts.get(TITLE, ""))),
+            *_fact_rows(picture, facts, words),
+        ],
         "can_be_finer": can_be_finer,
     }
 
@@ -52,8 +60,11 @@ def download_name(picture: Picture) -> str:
     return "-".join(part for part in parts if part) + ".png"
 
 
-def request_rows(values: dict[str, Any], words: Words) -> list[tuple[str, str]]:
-    """A request's values, or some of them, as a person reads them. The prompt is shown elsewhere."""
+def request_rows(values: dict[str, Any], words: Words, titles: Titles, model_title: str = "") -> list[tuple[str, str]]:
+    """A request's values, or some of them, as a person reads them. The prompt is shown elsewhere.
+
+    `model_title` is what a model was called that may be gone.
+    """
     rows: list[tuple[str, str]] = []
     if values.get("negative_prompt"):
         rows.append((words.say("fields.negative_prompt"), values["negative_prompt"]))
@@ -76,27 +87,29 @@ def request_rows(values: dict[str, Any], words: Words) -> list[tuple[str, str]]:
     if values.get("prompt_tokens"):
         rows.append((words.say("fields.prompt_tokens"), str(values["prompt_tokens"])))
     if "model" in values:
-        rows.append((words.say("fields.model"), model_title(values["model"])))
+        rows.append((words.say("fields.model"), titles(values["model"], model_title)))
     return rows
 
 
-def model_title(name: str) -> str:
-    """A picture may outlive its model."""
-    try:
-        return find_model(name).title
-    except NotFound:
-        return name
-
-
-def _fact_rows(picture: Picture, words: Words) -> list[tuple[str, str]]:
-    facts = picture.facts
+def _fact_rows(picture: Picture, facts: Facts, words: Words) -> list[tuple[str, str]]:
     rows = [(words.say("history.seconds"), _took(picture, words))]
     rows.append((words.say("history.memory"), _memory(facts, words)))
     for fact in ("device", "precision", "torch", "engine"):
         if fact in facts:
             rows.append((words.say(f"history.{fact}"), str(facts[fact])))
     rows.append((words.say("history.file"), picture.file))
+    rows += _origin_rows(facts, words)
     return [(name, value) for name, value in rows if value]
+
+
+def _origin_rows(facts: Facts, words: Words) -> Iterator[tuple[str, str]]:
+    """The files that made it; of a LoRA as much of its checksum as tells it from others."""
+    size = facts.get(BYTES)
+    if isinstance(size, int):
+        yield words.say("history.model_file"), " · ".join([*str(facts.get(FILE, "")).split("\n"), room(size)])
+    yield words.say("history.model_sha256"), str(facts.get(SHA256, ""))
+    loras = (" ".join(part for part in (each.name, each.sha256[:SHORT_SHA256]) if part) for each in loras_of(facts))
+    yield words.say("history.lora_sha256"), ", ".join(loras)
 
 
 def _memory(facts: Mapping[str, str | int | float], words: Words) -> str:

@@ -3,7 +3,10 @@
 import hashlib
 from typing import Any
 
+from darkroom.jobs.ledger import Overview
 from darkroom.jobs.queue import Job, QueueState
+from darkroom.jobs.supervisor import Supervisor
+from darkroom.web.durations import duration
 from darkroom.web.words import Words
 
 BROWSER = "browser-"
@@ -13,6 +16,19 @@ BROWSER = "browser-"
 def queue_view(state: QueueState, words: Words) -> dict[str, Any]:
     """`words` say why nothing begins, or where it will stop; empty while all is as usual."""
     return {"paused": state.paused, "stop_after": state.stop_after, "code": state.code, "words": _why(state, words)}
+
+
+def left_in_words(queue: Overview, supervisor: Supervisor, words: Words) -> str:
+    """Until nothing waits any more. Of a single picture, its own row says it; of a queue that is paused, nobody can."""
+    pictures = len(queue.waiting) + sum(job.state == "running" for job in queue.jobs)
+    if pictures < 2 or queue.state.paused:
+        return ""
+    left = supervisor.all_left(queue)
+    if left.unknown == pictures:
+        return words.say("duration.all_new")
+    key = "duration.all_known" if left.is_well_known else "duration.all"
+    beside = words.say("duration.beside_new", count=left.unknown) if left.unknown else ""
+    return " · ".join(part for part in (words.say(key, time=duration(left.seconds, words)), beside) if part)
 
 
 def whose(job: Job, client: str, words: Words) -> dict[str, Any]:

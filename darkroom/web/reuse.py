@@ -12,7 +12,7 @@ from darkroom.catalog import ModelEntry
 from darkroom.errors import Problem
 from darkroom.history.metadata.found import Findings
 from darkroom.web.form import FIELDS, size_limits, unknown_model
-from darkroom.web.models import Models
+from darkroom.web.loras import LoraReader
 
 What = Literal["all", "all_but_seed", "prompt", "seed", "size"]
 CHOICES: tuple[What, ...] = get_args(What)
@@ -35,8 +35,9 @@ class Reuse:
     problems: tuple[Problem, ...]
 
 
-def reuse(values: Mapping[str, object], what: What, form_model: object, models: Models) -> Reuse:
-    """`form_model` is what the form has now: it decides about the size when the picture's own model is unknown."""
+def reuse(values: Mapping[str, object], what: What, form_model: object, loras: LoraReader) -> Reuse:
+    """`form_model` is what the form has now: it decides where the picture's own model is unknown."""
+    models = loras.models
     chosen = {field: values[field] for field in FIELDS_OF[what] if field in values}
     problems: list[Problem] = []
     kept = dict(_checked(chosen, problems))
@@ -48,6 +49,11 @@ def reuse(values: Mapping[str, object], what: What, form_model: object, models: 
         problems += wrong
         if wrong:  # half a size would be another picture
             kept = {field: value for field, value in kept.items() if field not in SIDES}
+        gone = loras.problems({"model": model.name, "loras": kept.get("loras")})
+        if gone:
+            problems += gone
+            places = {problem.field.split(".")[1] for problem in gone}
+            kept["loras"] = [use for place, use in enumerate(kept["loras"]) if str(place) not in places]
     return Reuse(values=kept, problems=tuple(problems))
 
 

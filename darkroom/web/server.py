@@ -18,14 +18,17 @@ from darkroom.jobs.supervisor import Supervisor
 from darkroom.jobs.webhooks import Hooks, Webhooks
 from darkroom.loras.folders import LoraFolders
 from darkroom.loras.keeping import Keeper
+from darkroom.origins import Origins
 from darkroom.prompts.styles import FILE_NAME as STYLES_FILE
 from darkroom.prompts.styles import StyleBook
 from darkroom.prompts.tokens import TokenCounter
 from darkroom.web.fitting import Fitting
+from darkroom.web.foresight import Foresight
 from darkroom.web.guard import Guard
 from darkroom.web.headers import SecurityHeaders
 from darkroom.web.loras import LoraReader
 from darkroom.web.models import Models, models_of
+from darkroom.web.needs import Needs
 from darkroom.web.order import Counter
 from darkroom.web.pages import Pages
 from darkroom.web.refusals import say_errors
@@ -33,6 +36,7 @@ from darkroom.web.routes.asking import problem_words_of, words_of
 from darkroom.web.routes.changes import change_routes
 from darkroom.web.routes.health import health_routes
 from darkroom.web.routes.jobs import job_routes
+from darkroom.web.routes.lora_files import lora_file_routes
 from darkroom.web.routes.loras import lora_routes
 from darkroom.web.routes.mark import mark_routes
 from darkroom.web.routes.models import model_routes
@@ -60,7 +64,10 @@ def create_app(
     downloads = Downloads(shelf or Shelf(settings))
     fitting = Fitting(settings, look_without_torch)
     words, models = load_words(), _models(entries, downloads.shelf, fitting, settings)
-    pages = Pages(settings, words, library, models)
+    origins, loras = Origins(downloads.shelf), LoraFolders(settings.folders.models)
+    reader = LoraReader(loras, models)
+    counter = Counter(queue, supervisor, models, reader)
+    pages = Pages(settings, words, library, origins, reader, counter)
     app = FastAPI(
         title="Darkroom",
         version=__version__,
@@ -72,21 +79,22 @@ def create_app(
     find_words = words_of(words, settings.language)
     find_problem_words = problem_words_of(words, find_words)
     tokens = TokenCounter(settings.folders.models)
-    loras = LoraFolders(settings.folders.models)
+    needs = Needs(queue, library)
     keeper = Keeper(settings.folders.models, lambda: loras.folders_of(models.entries))
-    counter = Counter(queue, supervisor, models, LoraReader(loras, models))
+    foresight = Foresight(fitting, supervisor, models)
     book = StyleBook(settings.folders.history / STYLES_FILE)
-    app.include_router(order_routes(counter, tokens, find_words, find_problem_words))
+    app.include_router(order_routes(counter, tokens, foresight, find_words, find_problem_words))
     app.include_router(prompt_routes(library))
     app.include_router(lora_routes(loras, keeper, models, find_words))
+    app.include_router(lora_file_routes(loras, keeper, models, needs, find_words))
     app.include_router(style_routes(book, find_words, find_problem_words))
     app.include_router(job_routes(queue, supervisor, find_words))
-    app.include_router(picture_routes(models, library, find_words))
+    app.include_router(picture_routes(models, library, origins, find_words))
     app.include_router(selection_routes(library, find_words))
     app.include_router(trash_routes(library))
-    app.include_router(change_routes(models, queue, library, supervisor, find_words))
-    app.include_router(reading_routes(find_words, problem_words_of(words, find_words)))
-    app.include_router(model_routes(downloads, fitting, settings.models.source, find_words))
+    app.include_router(change_routes(reader, queue, library, origins, supervisor, find_words))
+    app.include_router(reading_routes(reader, find_words, find_problem_words))
+    app.include_router(model_routes(downloads, fitting, needs, settings.models.source, find_words))
     app.include_router(health_routes(supervisor))
     app.include_router(mark_routes())
     app.mount(V1, create_v1(counter, queue, library, supervisor, words["en"], find_words, find_problem_words))

@@ -5,9 +5,11 @@ Must not know: routes, or disks.
 
 from collections.abc import Mapping, Sequence
 from math import ceil
+from pathlib import Path
 from typing import Any
 
 from darkroom.downloads.downloads import Downloads, Task
+from darkroom.downloads.folder import ModelsFolder
 from darkroom.downloads.hubs import HUB_TITLES, page_of
 from darkroom.downloads.inventory import Item, Seen
 from darkroom.downloads.shelf import ModelState
@@ -30,13 +32,18 @@ def shelf_view(downloads: Downloads, fitting: Fitting, hub: Hub, words: Words) -
         "hub": hub,
         "busy": bool(at_work),
         "machine": fitting.machine_words(words),
-        "disk": words.say("models.disk_free", room=room(shelf.folder.free()), folder=str(shelf.folder.path)),
+        "disk": " · ".join(_disk(shelf.folder, home, words) for home in shelf.folder.homes),
+        "homes": [str(home) for home in shelf.folder.homes],
         "models": [_model(state, tasks, fitting, hub, words) for state in states],
         "shared": [
             _file(item, tasks.get(str(item.file.place)), _needing(item, states), words) for item in shelf.shared()
         ],
         "others": [_other(seen, words) for seen in shelf.others() if seen.path not in used],
     }
+
+
+def _disk(folder: ModelsFolder, home: Path, words: Words) -> str:
+    return words.say("models.disk_free", room=room(folder.free(home)), folder=str(home))
 
 
 def _model(state: ModelState, tasks: Mapping[str, Task], fitting: Fitting, hub: Hub, words: Words) -> dict[str, Any]:

@@ -2,23 +2,24 @@
 
 import json
 from collections.abc import Mapping
-from math import ceil
 from typing import Any
 
+from darkroom.jobs.forecast import Left
 from darkroom.jobs.queue import Job
 from darkroom.jobs.supervisor import JobStatus
 from darkroom.web.aftermath import TOLD_WITH_FIGURES, aftermath_in_words
+from darkroom.web.durations import duration, pace, still
 from darkroom.web.words import Words
 
 LONGEST_PROMPT_SHOWN = 200
 
 
-def waiting_view(job: Job, ahead: int, words: Words) -> dict[str, Any]:
+def waiting_view(job: Job, ahead: int, words: Words, takes: Left | None) -> dict[str, Any]:
     """A job whose turn has not come, without asking anything more about it."""
-    return job_view(resting(job, ahead), words)
+    return job_view(resting(job, ahead, takes), words)
 
 
-def resting(job: Job, ahead: int = 0) -> JobStatus:
+def resting(job: Job, ahead: int = 0, takes: Left | None = None) -> JobStatus:
     """The status of a job that nobody works on: it waits, or has ended."""
     return JobStatus(
         job=job,
@@ -28,7 +29,8 @@ def resting(job: Job, ahead: int = 0) -> JobStatus:
         step=job.request.steps if job.state == "done" else 0,
         of=job.request.steps,
         preview_number=0,
-        seconds_left=None,
+        left=takes,
+        pace=None,
         notice=job.error_code if job.state == "waiting" else None,
         ahead=ahead,
     )
@@ -47,7 +49,7 @@ def job_view(status: JobStatus, words: Words) -> dict[str, Any]:
         "of": status.of,
         "progress": _progress(status),
         "preview_number": status.preview_number,
-        "seconds_left": status.seconds_left,
+        "seconds_left": status.left.seconds if status.left and job.state == "running" else None,
         "ahead": status.ahead,
         "notice": status.notice,
         "error": job.error_code,
@@ -60,7 +62,7 @@ def job_view(status: JobStatus, words: Words) -> dict[str, Any]:
         "words": {
             "activity": words.say(f"activity.{status.activity}"),
             "detail": _detail(status, words),
-            "left": _left(status.seconds_left, words),
+            "left": _left(status, words),
             "notice": _either(words, "notices", status.notice) if status.notice else "",
             **_error(job.error_code, job.error_detail, words, failed=job.state == "failed"),
         },
@@ -86,21 +88,25 @@ def _detail(status: JobStatus, words: Words) -> str:
             percent = int((status.fraction or 0) * 100)
             return " · ".join(word for word in (part, words.say("watch.percent", percent=percent)) if word)
         case "denoising" if status.of:
-            return words.say("watch.step", step=status.step, of=status.of)
+            step = words.say("watch.step", step=status.step, of=status.of)
+            return step if status.pace is None else f"{step} · {pace(status.pace, words)}"
         case "waiting" if status.ahead:
             return words.say("watch.ahead", count=status.ahead)
         case _:
             return ""
 
 
-def _left(seconds: float | None, words: Words) -> str:
-    if seconds is None:
+def _left(status: JobStatus, words: Words) -> str:
+    left = status.left
+    if status.job.state == "running":
+        return still(left.seconds, words, is_first=not left.lessons) if left else words.say("duration.first_time")
+    if status.job.state != "waiting":
         return ""
-    if seconds < 1:
-        return words.say("watch.under_a_second")
-    if seconds < 90:
-        return words.say("watch.seconds", count=ceil(seconds))
-    return words.say("watch.minutes", count=round(seconds / 60))
+    if left is None:
+        return words.say("duration.first_time")
+    key = "duration.takes_known" if left.is_well_known else "duration.takes"
+    takes = words.say(key, time=duration(left.seconds, words))
+    return takes if left.lessons else f"{words.say('duration.first_time')} · {takes}"
 
 
 def _error(code: str | None, detail: str | None, words: Words, *, failed: bool) -> Mapping[str, str]:

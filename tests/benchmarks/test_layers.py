@@ -29,6 +29,7 @@ def test_an_int8_layer_is_near_the_float8_one_that_it_is_made_of(by_row: bool, t
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("in_this_process")
 def test_int8_is_compared_in_pictures(tmp_path: Path) -> None:
     document = tmp_path / "benchmarks.md"
     asked = ["--pictures", "1", "--size", "256x256", *SMALL]
@@ -37,6 +38,7 @@ def test_int8_is_compared_in_pictures(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("in_this_process")
 def test_steps_with_loras_stand_beside_one_without(tmp_path: Path) -> None:
     document = tmp_path / "benchmarks.md"
     asked = ["--model", "demo", "--size", "256x256", "--steps", "2", "--ways", "eager", "--loras", "0,1", "--layers"]

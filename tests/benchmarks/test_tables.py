@@ -1,5 +1,10 @@
-"""Each program as a person starts it, with the demo's shapes on the processor: it ends well and writes its table."""
+"""Each program with the demo's shapes on the processor: it ends well and writes its table.
 
+Where nothing is said of this process they run as a person starts them: in another one.
+"""
+
+import argparse
+from collections.abc import Iterator
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -7,8 +12,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks import fidelity, loading, presets, promises, streaming
-from benchmarks.full_size import DEMO_SHAPE
+from benchmarks import apart, compare, fidelity, loading, presets, promises, streaming
+from benchmarks.full_size import DEMO_SHAPE, SHAPES
 from benchmarks.promises import Case
 from benchmarks.rows import HEAD, Row, same_pictures
 
@@ -53,6 +58,42 @@ def test_an_engine_that_is_not_installed_says_so(capfd: pytest.CaptureFixture[st
     assert "diffusers is not installed here" in capfd.readouterr().out
 
 
+def test_ours_stands_beside_others_and_what_was_measured_is_not_measured_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    document, kept = tmp_path / "benchmarks.md", tmp_path / "rows"
+    asked = ["--caps", "none", "--sizes", "256x256", "--steps", "2", "--engines", "ours-compiled,diffusers-bf16"]
+    asked += ["--kept", str(kept), "--write", str(document)]
+    assert compare.main([*DEMO, *asked]) == 0
+    head, ours, others, *_ = rows(document)
+    assert tuple(head) == compare.HEAD
+    assert ours[:3] == ["ours-compiled", "whole", "256×256"]
+    assert ours[-1] == "uncompiled: there is no graphics card"
+    assert all(float(cell) > 0 for cell in ours[3:7])
+    if find_spec("diffusers"):
+        assert all(float(cell) > 0 for cell in (others[3], others[5], others[6]))
+    else:
+        assert others[-1] == "diffusers is not installed here"
+    assert "### What other cards may expect" in document.read_text(encoding="utf-8")
+
+    def none_is_built(_cases: list[Case], _options: object, **_limits: float) -> Iterator[Row]:
+        yield from (Row(case=case, fault="asked for again") for case in _cases)
+
+    monkeypatch.setattr(compare, "measure_apart", none_is_built)
+    assert compare.main([*DEMO, *asked]) == 0
+    assert rows(document)[1] == ours
+    assert rows(document)[2][-1] == ("asked for again" if not find_spec("diffusers") else others[-1])
+
+
+def test_a_row_that_takes_too_long_is_ended_and_the_next_one_begins(tmp_path: Path) -> None:
+    options = argparse.Namespace(model="demo", device="cpu", stock_steps=0, previews=False, folder=str(tmp_path))
+    cases = [Case(engine="ours", cap=0, width=256, height=256, steps=steps) for steps in (1, 2)]
+    found = list(apart.measure_apart(cases, options, row_limit=0.01))
+    assert [(row.case, row.fault) for row in found] == [(case, "not done in 0 s") for case in cases]
+    assert [row.fault for row in apart.measure_apart(cases, options, deadline=0)] == ["not reached in time"] * 2
+
+
+@pytest.mark.usefixtures("in_this_process")
 def test_many_pictures_in_a_row_are_counted(capfd: pytest.CaptureFixture[str]) -> None:
     asked = ["--fifty", "--pictures", "3", "--caps", "none", "--sizes", "256x256", "--steps", "1"]
     assert streaming.main([*DEMO, *asked]) == 0
@@ -68,6 +109,7 @@ def test_promises_stand_beside_what_was_taken(tmp_path: Path) -> None:
     assert "=" in row[head.index("RAM")]
 
 
+@pytest.mark.usefixtures("in_this_process")
 def test_float8_is_compared_in_pictures_and_in_one_pass(tmp_path: Path) -> None:
     document = tmp_path / "benchmarks.md"
     assert fidelity.main([*DEMO, "--pictures", "1", "--size", "256x256", "--write", str(document)]) == 0
@@ -84,6 +126,7 @@ def test_a_picture_is_like_itself_and_not_like_noise() -> None:
     assert float(fidelity.ssim(pictures, pictures.flip(-1)).max()) < 0.3
 
 
+@pytest.mark.usefixtures("in_this_process")
 def test_loading_stands_beside_the_disk(tmp_path: Path) -> None:
     document = tmp_path / "benchmarks.md"
     assert loading.main([*DEMO, "--side", "256", "--folder", str(tmp_path), "--write", str(document)]) == 0
@@ -94,11 +137,12 @@ def test_loading_stands_beside_the_disk(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["benchmarks.md"]
 
 
+@pytest.mark.usefixtures("in_this_process")
 @pytest.mark.parametrize("model", ["demo", "flux1"])
 def test_presets_stand_beside_each_trade_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: str) -> None:
-    # In this process: another would build FLUX.1.
-    monkeypatch.setitem(presets.SHAPES, "flux1", DEMO_SHAPE)
-    monkeypatch.setattr(presets, "again_as_the_engine", lambda *_: None)
+    monkeypatch.setitem(SHAPES, "flux1", DEMO_SHAPE)
+    # The least and the most of them: each is measured in the same way.
+    monkeypatch.setattr(presets, "THRESHOLDS", (0.1, 0.4))
     document = tmp_path / "benchmarks.md"
     asked = ["--model", model, "--device", "cpu", "--size", "256x256", "--pictures", "1"]
     assert presets.main([*asked, "--write", str(document)]) == 0
@@ -113,6 +157,7 @@ def test_presets_stand_beside_each_trade_alone(tmp_path: Path, monkeypatch: pyte
         assert by_name["a third of the steps made"]["steps made"] == "4.0"
 
 
+@pytest.mark.usefixtures("in_this_process")
 def test_the_curve_of_a_step_cache_is_found(capfd: pytest.CaptureFixture[str]) -> None:
     assert presets.main([*DEMO, "--fit", "--size", "256x256", "--pictures", "1"]) == 0
     assert "From 1 pictures of 20 steps: (" in capfd.readouterr().out

@@ -1,6 +1,7 @@
 """Processes that die in the middle of a picture: the page says so, and no picture is lost."""
 
 import re
+import signal
 
 import pytest
 from playwright.sync_api import expect
@@ -11,7 +12,14 @@ from tests.browser.visitor import PATIENCE, Visitor
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
-AGAIN = "The engine stopped unexpectedly. This picture is being tried again."
+GOES_ON = "The engine was ended from outside Darkroom. This picture goes on."
+
+
+@pytest.fixture
+def darkroom(lasting_darkroom: DarkroomServer) -> DarkroomServer:
+    """One for all, emptied before each test: its engine loads the model once."""
+    lasting_darkroom.empty()
+    return lasting_darkroom
 
 
 def start_a_long_picture(person: Visitor, prompt: str) -> None:
@@ -30,13 +38,13 @@ def test_a_killed_engine_is_said_in_words_and_the_picture_is_made_after_all(
     person = visit()
     start_a_long_picture(person, "a lighthouse")
     darkroom.kill_engine()
-    expect(person.page.locator(".watch .notice")).to_have_text(AGAIN, timeout=PATIENCE)
+    expect(person.page.locator(".watch .notice")).to_have_text(GOES_ON, timeout=PATIENCE)
     person.see_picture()
     expect(person.page.locator(".watch .notice")).to_be_hidden()
     assert [picture["request"]["prompt"] for picture in person.history()] == ["a lighthouse"]
 
 
-def test_an_engine_killed_twice_ends_the_picture_in_words_and_the_next_one_is_made(
+def test_an_engine_that_dies_twice_ends_the_picture_in_words_and_the_next_one_is_made(
     visit: Visit, darkroom: DarkroomServer
 ) -> None:
     person = visit(locale="zh-CN")
@@ -44,7 +52,7 @@ def test_an_engine_killed_twice_ends_the_picture_in_words_and_the_next_one_is_ma
     person.generate()
     for _ in range(2):
         expect(person.page.locator(".watch .detail")).to_contain_text(re.compile(r"第 [2-9] 步"), timeout=PATIENCE)
-        darkroom.kill_engine()
+        darkroom.kill_engine(signal.SIGSEGV)
         expect(person.page.locator(".watch .detail")).not_to_contain_text("步", timeout=PATIENCE)
     expect(person.page.locator(".watch .failure")).to_contain_text("引擎在制作这张图时多次停止", timeout=PATIENCE)
     expect(person.page.locator(".watch .failure .next")).not_to_be_empty()

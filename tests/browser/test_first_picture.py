@@ -24,6 +24,13 @@ ASKED = {
 }
 
 
+@pytest.fixture
+def darkroom(lasting_darkroom: DarkroomServer) -> DarkroomServer:
+    """One for all, emptied before each test: its engine loads the model once."""
+    lasting_darkroom.empty()
+    return lasting_darkroom
+
+
 @pytest.mark.parametrize("width", [1280, 390])
 def test_a_picture_is_made_kept_and_made_again(width: int, visit: Visit, darkroom: DarkroomServer) -> None:
     person = visit(width=width)

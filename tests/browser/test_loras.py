@@ -1,7 +1,9 @@
 """LoRAs in the form: picked, weighed, named in the prompt, dropped as files, and gone again."""
 
 import json
+import os
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -217,6 +219,34 @@ def test_from_a_dropped_file_to_a_picture(visit: Visit, models: Path, tmp_path: 
     assert newest["request"]["loras"] == [{"name": "my ink", "weight": 0.8}]
     assert newest["request"]["prompt"] == "a red house by a lake, ink drawing"
     assert ["LoRAs", "my ink × 0.8"] in newest["rows"]
+
+
+def test_a_lora_that_was_exchanged_is_named_when_its_picture_is_made_again(visit: Visit, models: Path) -> None:
+    path = models / "loras" / "soon.safetensors"
+    shutil.copy(models / "demo" / "loras" / "ink.safetensors", path)
+    then = time.time() - 60
+    os.utime(path, (then, then))
+    person = visit()
+    person.page.evaluate("darkroom.form.set('loras', [{name: 'soon', weight: 0.5}])")
+    person.fill(prompt="a red house", seed=3, steps=2, width=256, height=256)
+    person.generate()
+    person.see_picture()
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    newest = person.history()[0]["id"]
+    person.choose(0)
+    person.page.locator(".watch .again").click()
+    expect(
+        person.page.get_by_text("The file of the LoRA soon is not the one this picture was made with.")
+    ).to_be_visible()
+    person.page.wait_for_function("(id) => darkroom.ask('/api/history').then((h) => h.pictures[0].id > id)", arg=newest)
+    path.unlink()
+    person.page.locator(".watch .again").click()
+    expect(person.page.get_by_text("There is no LoRA named soon")).to_be_visible()
+    person.reuse(0)
+    expect(rows(person)).to_have_count(0)
+    expect(person.page.locator(".refusal")).to_contain_text("There is no LoRA named soon")
 
 
 def test_a_dropped_file_that_cannot_be_used_is_refused_in_words(visit: Visit, models: Path, tmp_path: Path) -> None:

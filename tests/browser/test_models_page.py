@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from shutil import copytree
+from shutil import copy, copytree
 
 import pytest
 import yaml
@@ -129,12 +129,69 @@ def test_a_damaged_file_is_found_and_mended_and_a_model_removed(visit: Visit, hu
     assert not (models / PLACE).exists()
 
 
+@pytest.mark.parametrize("width", [1280, 390])
+def test_a_lora_is_removed_after_what_depends_on_it_was_named(width: int, visit: Visit, models: Path) -> None:
+    (models / "loras").mkdir()
+    for name in ("brush", "ink two"):
+        copy(models / "demo" / "loras" / "ink.safetensors", models / "loras" / f"{name}.safetensors")
+    person = visit(width=width)
+    address = person.page.url.split("#")[0]
+    assert person.page.request.post(f"{address}api/v1/queue/pause").ok
+    order = {"prompt": "x", "loras": [{"name": "brush", "weight": 1}]}
+    assert person.page.request.post(f"{address}api/jobs", data=order).ok
+    open_models(person)
+    rows = person.page.locator(".lora-files li")
+    expect(rows).to_have_count(3)
+    # What ships stays.
+    expect(rows.locator("button")).to_have_count(2)
+    assert person.sideways() == 0
+    row = person.page.locator('.lora-files li[data-place="loras/brush.safetensors"]')
+    expect(row).to_contain_text("Darkroom demo · rank 8 · 1.5 MB · loras/brush.safetensors")
+    press(row, "remove")
+    question = person.page.locator("dialog.sure")
+    expect(question).to_contain_text("Remove brush.safetensors for good? 1.5 MB become free.")
+    expect(question).to_contain_text("would fail: 1 (#1).")
+    question.get_by_role("button", name="Keep").click()
+    assert (models / "loras" / "brush.safetensors").exists()
+    press(row, "remove")
+    question.get_by_role("button", name="Remove").click()
+    expect(rows).to_have_count(2)
+    assert not (models / "loras" / "brush.safetensors").exists()
+
+
+def test_whoever_has_two_disks_chooses_where_a_model_goes(
+    visit: Visit, darkroom: DarkroomServer, hub: Hub, models: Path, tmp_path: Path
+) -> None:
+    person = visit()
+    open_models(person)
+    expect(person.page.locator("#models-page .home")).to_be_hidden()
+    darkroom.close()
+    settings = yaml.safe_load((tmp_path / "config.yaml").read_text("utf-8"))
+    large = tmp_path / "large"
+    settings["models"]["stores"] = [str(large)]
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(settings), "utf-8")
+    darkroom.start()
+    person = visit()
+    open_models(person)
+    person.page.locator("#models-page .home select").select_option(str(large))
+    person.page.reload()
+    expect(person.page.locator("#models-page .home select")).to_have_value(str(large))
+    press(card(person), "get")
+    expect(card(person).locator(".status")).to_have_text("Here")
+    assert (large / PLACE).read_bytes() == hub.files[REPOSITORY, "second.safetensors"]
+    assert not (models / PLACE).exists()
+    press(card(person), "remove")
+    person.page.locator("dialog.sure").get_by_role("button", name="Remove").click()
+    expect(card(person).locator(".status")).to_have_text("Not here")
+    assert not (large / PLACE).exists()
+
+
 def test_what_a_hub_refuses_is_said_with_what_to_do(visit: Visit, hub: Hub) -> None:
     hub.trouble.gated = True
     hub.trouble.token = "right"
     person = visit(locale="zh-CN")
     open_models(person)
-    person.page.locator("#models-page select").select_option("huggingface")
+    person.page.locator("#models-page select").first.select_option("huggingface")
     press(card(person), "get")
     trouble = card(person).locator(".trouble")
     expect(trouble).to_contain_text("HF_TOKEN")
@@ -147,7 +204,7 @@ def test_what_a_hub_refuses_is_said_with_what_to_do(visit: Visit, hub: Hub) -> N
 def test_a_model_that_is_only_on_the_other_hub_says_so(visit: Visit) -> None:
     person = visit()
     open_models(person)
-    person.page.locator("#models-page select").select_option("huggingface")
+    person.page.locator("#models-page select").first.select_option("huggingface")
     expect(card(person, "majicflus-v1").locator(".trouble")).to_contain_text("Choose the other hub")
     expect(card(person, "majicflus-v1").locator('[data-act="get"]')).to_have_count(0)
     expect(card(person, "flux1-dev").locator('[data-act="get"]')).to_have_count(1)

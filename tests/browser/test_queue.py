@@ -21,6 +21,13 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 SMALL = {"width": 256, "height": 256, "steps": 1}
 
 
+@pytest.fixture
+def darkroom(lasting_darkroom: DarkroomServer) -> DarkroomServer:
+    """One for all, emptied before each test: its engine loads the model once."""
+    lasting_darkroom.empty()
+    return lasting_darkroom
+
+
 def open_queue(person: Visitor) -> Locator:
     """Its rows."""
     person.page.locator('.views a[data-view="queue"]').click()

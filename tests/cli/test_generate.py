@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from darkroom.catalog import DEMO
 from darkroom.cli.arguments import read_arguments
 from darkroom.cli.generate import wish_of
 from darkroom.config import FolderSettings, Settings
@@ -20,11 +21,13 @@ from darkroom.history.database import Database, sqlite_url
 from darkroom.history.library import Library
 from darkroom.history.lock import FolderLock
 from darkroom.jobs.queue import JobQueue
+from darkroom.origins import loras_of
 from darkroom.request import parse_request
 from tests.browser.server import DarkroomServer
 from tests.cli.conftest import Command
 
 SMALL = ("--steps", "2", "--width", "256", "--height", "256")
+LONG = "a red house by a lake, " * 40
 OTHER: dict[str, Any] = {
     "prompt": "somebody else's",
     "seed": 1,
@@ -68,6 +71,9 @@ def test_a_picture_is_in_the_file_and_in_the_history_and_other_jobs_still_wait(
     assert library.picture_path(picture.id).read_bytes() == out.read_bytes()
     assert (picture.request.prompt, picture.request.seed, picture.request.steps) == ("a red house", 7, 2)
     assert [(use.name, use.weight) for use in picture.request.loras] == [("ink", 0.7)]
+    assert picture.facts["model_file"] == str(DEMO.files.transformer)
+    assert len(str(picture.facts["model_sha256"])) == 64
+    assert [lora.name for lora in loras_of(picture.facts)] == ["ink"]
     assert queue.get(other.id).state == "waiting"
     assert queue.get(other.id).attempts == 0
     database.close()
@@ -88,7 +94,12 @@ def test_a_darkroom_that_runs_makes_the_pictures_and_a_value_out_of_range_is_ref
             (8, str(tmp_path / "x-2.png")),
         ]
         assert run.json["failed"] == []
+        assert run.json["prompt"]["unread"] == ""
+        assert 0 < run.json["prompt"]["tokens"] < run.json["prompt"]["most_tokens"]
         assert pixels(tmp_path / "x-1.png") != pixels(tmp_path / "x-2.png")
+        long = command("generate", LONG, *SMALL, "--json")
+        assert long.code == 0
+        assert long.err.strip() == long.json["prompt"]["unread"] != ""
         refused = command("generate", "a red house", "--steps", "1000", "--json")
         assert refused.code == 2
         assert "steps is 1000" in refused.err
@@ -133,6 +144,17 @@ def test_what_cannot_be_made_fails_with_its_reason_and_the_rest_is_not_tried(
     assert "broken.safetensors" in run.json["failed"][0]["words"]
     assert "broken.safetensors" in run.err
     assert "The queue is paused" in run.err
+
+
+def test_a_prompt_that_is_not_read_to_its_end_is_made_and_said(command: Command) -> None:
+    run = command("generate", f"{LONG} <lora:ink:0.5>", *SMALL, "--json")
+    assert run.code == 0
+    assert len(run.json["pictures"]) == 1
+    told = run.json["prompt"]
+    assert told["tokens"] > told["most_tokens"] == 96
+    assert told["unread"].startswith("From “")
+    assert told["unread"].endswith("tokens too many.")
+    assert run.err == told["unread"] + "\n"
 
 
 def test_a_history_that_another_command_works_on_is_refused(command: Command, tmp_path: Path) -> None:

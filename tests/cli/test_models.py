@@ -62,6 +62,19 @@ def test_a_model_is_fetched_checked_and_removed(desk: Desk, bench: Bench) -> Non
     assert desk.err.getvalue() == ""
 
 
+def test_one_is_fetched_into_a_store_and_another_folder_is_refused(hub: Hub, tmp_path: Path) -> None:
+    assert hub.address
+    settings = settings_of(tmp_path, own=[small()], stores=[tmp_path / "large"])
+    stock, terminal = HereStock(Shelf(settings), settings), Terminal(as_json=True, out=io.StringIO())
+    try:
+        with pytest.raises(InvalidRequest, match="home is /etc"):
+            get_model(stock, "small", "modelscope", terminal, "/etc")
+        assert get_model(stock, "small", "modelscope", terminal, str(tmp_path / "large")) == 0
+    finally:
+        stock.close()
+    assert (tmp_path / "large" / "small" / "small.safetensors").read_bytes() == CONTENT
+
+
 def test_a_damaged_file_is_named_and_mended(desk: Desk, bench: Bench) -> None:
     get_model(desk.stock, "small", "modelscope", desk.terminal)
     damaged = bytearray(CONTENT)

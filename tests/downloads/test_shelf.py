@@ -90,6 +90,15 @@ def test_another_programs_folder_is_read_and_never_changed(tmp_path: Path, model
     assert (comfy / "vae" / "flux_vae.safetensors").exists()
 
 
+def test_loras_of_other_programs_are_looked_for_where_those_keep_them(tmp_path: Path) -> None:
+    comfy, forge, own = tmp_path / "ComfyUI" / "models", tmp_path / "forge" / "models", tmp_path / "mine" / "loras"
+    shelf = Shelf(settings_of(tmp_path, folders=[comfy, forge, own]))
+    looked_for = {Path(folder) for folder in shelf.find("demo").more_loras}
+    assert {comfy / "loras", forge / "Lora", own} <= looked_for
+    assert own / "loras" not in looked_for
+    assert {state.entry.more_loras for state in shelf.models()} == {shelf.find("demo").more_loras}
+
+
 def test_a_file_dropped_into_the_folder_is_a_model_by_what_is_in_it(shelf: Shelf, models: Path) -> None:
     models.mkdir()
     shutil.copy(TRANSFORMER, models / "My Ünlikely Name!.safetensors")

@@ -132,7 +132,7 @@ def test_offline_is_a_mode(bench: Bench, monkeypatch: pytest.MonkeyPatch, variab
 
 def test_a_disk_that_is_too_small_is_seen_before_the_first_byte(bench: Bench) -> None:
     with pytest.MonkeyPatch.context() as small_disk:
-        small_disk.setattr(ModelsFolder, "free", lambda _: SIZE - 1)
+        small_disk.setattr(ModelsFolder, "free", lambda *_: SIZE - 1)
         assert bench.fetch() == "disk_full"
     (task,) = bench.downloads.tasks()
     assert task.trouble is not None
@@ -150,7 +150,7 @@ def test_a_disk_that_fills_up_on_the_way_keeps_what_has_arrived(
     bench = make_bench(replace(QUICK, reserve=1000))
     with pytest.MonkeyPatch.context() as filling_disk:
         free = iter([SIZE * 2])
-        filling_disk.setattr(ModelsFolder, "free", lambda _: next(free, 499))
+        filling_disk.setattr(ModelsFolder, "free", lambda *_: next(free, 499))
         assert bench.fetch() == "disk_full"
     kept = bench.part.stat().st_size
     assert kept >= 1 << 20

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from darkroom.history.metadata.found import FoundLora
 from darkroom.history.metadata.read import FoundParameters, read_parameters
 from tests.history.test_metadata import write_png
 
@@ -49,7 +50,6 @@ def test_forge_with_flux_gives_both_guidances_and_says_what_is_left(tmp_path: Pa
     }
     assert isinstance(found.values["cfg_scale"], float)
     assert reasons(found) == {
-        "LoRA": "not_supported",
         "Model": "unknown_model",
         "Sampler": "not_supported",
         "Schedule type": "not_supported",
@@ -59,8 +59,43 @@ def test_forge_with_flux_gives_both_guidances_and_says_what_is_left(tmp_path: Pa
         "Module 2": "not_supported",
     }
     values = {unused.name: unused.value for unused in found.unused}
-    assert values["LoRA"] == "old film:0.8"
+    assert found.loras == (FoundLora(name="old film", weight=0.8),)
     assert values["Lora hashes"] == "old film: de92428f6411, other: c4f0b45e6a60"
+
+
+@pytest.mark.parametrize(
+    ("tags", "weights"),
+    [
+        ("<lora:a>", {"a": 1.0}),
+        ("<lora:a:0.5><lora:a:0.9>", {"a": 0.5}),
+        ("<lora:a:0.5:0.7><lyco:b:-1>", {"a": 0.7, "b": -1.0}),
+        ("<lora:folder\\a:te=0.1:unet=0.3>", {"folder\\a": 0.3}),
+        ("<lora:a:0>", {}),
+    ],
+)
+def test_loras_are_taken_out_of_a_prompt_with_their_weights(
+    tags: str, weights: dict[str, float], tmp_path: Path
+) -> None:
+    found = found_in(tmp_path, parameters=f"a {tags}\nSteps: 4, Seed: 1, Size: 64x64")
+    assert found.values["prompt"] == "a "
+    assert {lora.name: lora.weight for lora in found.loras} == weights
+    assert found.unused == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("<lora:a:much>", "unclear"),
+        ("<lora: :1>", "unclear"),
+        ("<lora:a:1e999>", "unclear"),
+        ("<hypernet:a:1>", "not_supported"),
+        ("x\nNegative prompt: <lora:a:1>", "not_supported"),
+    ],
+)
+def test_what_is_no_lora_of_the_picture_is_said(text: str, reason: str, tmp_path: Path) -> None:
+    found = found_in(tmp_path, parameters=f"{text}\nSteps: 4, Seed: 1, Size: 64x64")
+    assert found.loras == ()
+    assert reasons(found) == {"LoRA": reason}
 
 
 def test_a_cfg_scale_of_another_kind_of_model_becomes_no_guidance(tmp_path: Path) -> None:
@@ -160,7 +195,8 @@ def test_invokeai_is_read_with_flux_and_without(tmp_path: Path) -> None:
     }
     found = found_in(tmp_path, invokeai_metadata=json.dumps(content))
     assert (found.origin, found.values["guidance"], found.values["width"]) == ("InvokeAI", 4.0, 1360)
-    assert reasons(found) == {"model": "unknown_model", "loras": "not_supported"}
+    assert reasons(found) == {"model": "unknown_model"}
+    assert found.loras == (FoundLora(name="film", weight=0.75),)
     del content["guidance"]
     found = found_in(tmp_path, invokeai_metadata=json.dumps(content | {"cfg_scale": 7.5}))
     assert reasons(found)["cfg_scale"] == "other_guidance"
@@ -169,6 +205,7 @@ def test_invokeai_is_read_with_flux_and_without(tmp_path: Path) -> None:
 
 def test_swarmui_is_read(tmp_path: Path) -> None:
     values = {"prompt": "a fox", "model": "Flux/flux1-dev", "seed": 2**40, "steps": 20, "cfgscale": 1}
+    values |= {"loras": ["style/film", "ink"], "loraweights": ["0.6"]}
     values |= {"fluxguidancescale": 3.5, "width": 1024, "height": 768, "sampler": "euler", "swarm_version": "0.9.3"}
     found = found_in(tmp_path, parameters=json.dumps({"sui_image_params": values, "sui_extra_data": {}}))
     assert found.origin == "SwarmUI"
@@ -182,12 +219,15 @@ def test_swarmui_is_read(tmp_path: Path) -> None:
         "height": 768,
     }
     assert reasons(found) == {"seed": "not_allowed", "model": "unknown_model", "sampler": "not_supported"}
+    assert found.loras == (FoundLora(name="style/film", weight=0.6), FoundLora(name="ink", weight=1.0))
 
 
 def test_fooocus_is_read_and_its_guidance_is_not_ours(tmp_path: Path) -> None:
     values = {"prompt": "a fox", "negative_prompt": "", "steps": 30, "resolution": "(1152, 896)", "seed": "4711"}
     values |= {"guidance_scale": 4.0, "base_model": "juggernautXL", "styles": "['Sharp']", "version": "Fooocus v2.5.5"}
+    values |= {"loras": [["film.safetensors", 0.5, "ab12"]]}
     found = found_in(tmp_path, parameters=json.dumps(values), fooocus_scheme="fooocus")
+    assert found.loras == (FoundLora(name="film.safetensors", weight=0.5),)
     assert found.origin == "Fooocus"
     assert {name: found.values[name] for name in ("seed", "width", "height")} == {
         "seed": 4711,
@@ -245,8 +285,8 @@ def test_a_simple_comfyui_graph_is_read(tmp_path: Path) -> None:
         "sampler_name": "not_supported",
         "scheduler": "not_supported",
         "ckpt_name": "unknown_model",
-        "LoraLoaderModelOnly": "not_supported",
     }
+    assert found.loras == (FoundLora(name="film", weight=1.0),)
 
 
 def test_a_comfyui_graph_with_a_guider_is_read(tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ class Script:
 
     dies_at: int | None = None
     dies_in: Stage | None = None
-    cause: str = "signal 9"
+    cause: str = "signal 11"
     fails_at: int | None = None
     fails_in: Stage | None = None
     failure: FailureKind = "out_of_memory"

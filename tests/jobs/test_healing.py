@@ -2,11 +2,13 @@
 
 import json
 import logging
+import time
 
 import pytest
 
 from darkroom.errors import NotPossibleNow
 from darkroom.history.library import Library
+from darkroom.jobs.healing import MOST_KILLS
 from darkroom.jobs.messages import FailureKind
 from darkroom.jobs.queue import JobQueue
 from darkroom.rungs import LAST_RUNG
@@ -112,6 +114,35 @@ def test_different_faults_lead_down_the_rungs_and_end_at_the_last(queue: JobQueu
     eventually(lambda: is_in(queue, job, "done"))
     assert [engine.rungs for engine in engines.made] == [[0], [1], [2], [3], [LAST_RUNG], [LAST_RUNG]]
     assert [fault.rung for fault in queue.get(job).faults] == [0, 1, 2, 3, LAST_RUNG]
+
+
+def test_an_engine_that_is_ended_from_outside_costs_its_job_nothing_however_often(
+    queue: JobQueue, supervise: StartSupervisor
+) -> None:
+    killed = [Script(dies_at=4, cause=cause, checkpoints=True) for cause in ("signal 9", "signal 15", "signal 9")]
+    engines = ScriptedEngines(*killed)
+    job = queue.submit(request()).id
+    supervise(engines)
+    eventually(lambda: is_in(queue, job, "done"))
+    assert {(fault.kind, fault.stage) for fault in queue.get(job).faults} == {("engine_killed", "denoising")}
+    assert [engine.rungs for engine in engines.made] == [[0]] * 4
+    assert [getattr(engine.commands[0], "checkpoint", None) for engine in engines.made] == [None, b"3", b"3", b"3"]
+
+
+def test_where_engines_are_ended_again_and_again_the_queue_pauses_and_no_job_fails(
+    queue: JobQueue, supervise: StartSupervisor
+) -> None:
+    engines = ScriptedEngines(*[Script(dies_in="loading", cause="signal 9")] * MOST_KILLS)
+    jobs = [queue.submit(request(seed=seed)).id for seed in range(2)]
+    supervisor = supervise(engines)
+    eventually(lambda: queue.state().paused)
+    assert (queue.state().code, queue.state().detail) == ("engine_killed", "signal 9")
+    assert [queue.get(job).state for job in jobs] == ["waiting", "waiting"]
+    assert [engine.runs for engine in engines.made] == [[jobs[0]]] * MOST_KILLS
+    queue.resume_queue()
+    supervisor.wake()
+    eventually(lambda: not queue.unfinished())
+    assert [queue.get(job).state for job in jobs] == ["done", "done"]
 
 
 def test_two_jobs_that_fail_the_same_way_pause_the_queue_which_a_person_opens(
@@ -261,3 +292,20 @@ def test_memory_is_given_back_at_once_and_the_next_job_starts_another_engine(
     supervisor.wake()
     eventually(lambda: is_in(queue, second, "done"))
     assert len(engines.made) == 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", ["starting", *STAGES])
+def test_a_stop_takes_two_seconds_at_most_whatever_an_engine_is_busy_with(
+    stage: Stage, queue: JobQueue, supervise: StartSupervisor
+) -> None:
+    engines = ScriptedEngines(Script(hangs_in=stage))
+    job, later = queue.submit(request()).id, queue.submit(request()).id
+    supervisor = supervise(engines)
+    eventually(lambda: engines.made and supervisor.status(job).activity == stage)
+    asked = time.monotonic()
+    supervisor.stop(job)
+    eventually(lambda: is_in(queue, job, "cancelled"))
+    assert time.monotonic() - asked <= 2.0
+    assert engines.made[0].killed
+    eventually(lambda: is_in(queue, later, "done"))

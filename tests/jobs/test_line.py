@@ -303,6 +303,24 @@ def test_changes_tell_of_each_job_once_and_in_order(queue: JobQueue, library: Li
     assert changes[-1].number == queue.last_change()
 
 
+def test_whoever_follows_changes_misses_none_after_jobs_are_gone(queue: JobQueue, library: Library) -> None:
+    for _ in range(2):  # the second time, what is remembered of the first is larger than what is there
+        jobs = ask(queue, "desk", 3)
+        for job in jobs:
+            queue.claim()
+            finish(library, job)
+        begin = queue.last_change()
+        assert queue.overview().ids == ()
+        for picture in library.page():
+            library.delete(picture.id)
+            library.purge(picture.id)
+        assert queue.last_change() >= begin
+        (new,) = ask(queue, "desk", 1)
+        assert [change.job.id for change in queue.changes(after=begin, after_job=2**62)] == [new]
+        assert queue.overview().ids == (new,)
+        queue.cancel(new)
+
+
 def test_changes_made_together_are_told_page_by_page_without_a_gap(queue: JobQueue) -> None:
     jobs = [job.id for job in queue.submit_many([request()] * 25, "batch")]
     queue.cancel_all_waiting()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from darkroom.jobs.healing import Ended, is_one_bad_setting, rung_after
+from darkroom.jobs.healing import MOST_KILLS, Ended, is_ended_again_and_again, is_one_bad_setting, rung_after
 from darkroom.jobs.job import Fault, Job
 from darkroom.jobs.memory import SystemMemory, look_at_memory
 from darkroom.jobs.messages import Loading, Memory
@@ -61,12 +61,12 @@ def test_a_kill_that_the_system_counted_is_one_even_if_no_look_saw_it() -> None:
 
 def test_kills_of_before_do_not_count() -> None:
     samples = samples_of(memory(free=20, kills=4), memory(free=20, kills=4))
-    assert cause_of_loss("signal 9", samples, LOADING_T5, now=2).kind == "engine_lost"
+    assert cause_of_loss("signal 9", samples, LOADING_T5, now=2).kind == "engine_killed"
 
 
 def test_a_shortage_long_ago_does_not_count() -> None:
     samples = samples_of(memory(free=0.5), memory(free=20))
-    assert cause_of_loss("signal 9", samples, LOADING_T5, now=1 + 60).kind == "engine_lost"
+    assert cause_of_loss("signal 15", samples, LOADING_T5, now=1 + 60).kind == "engine_killed"
 
 
 @pytest.mark.parametrize("cause", ["signal 11", "exit code 1", "no answer"])
@@ -153,6 +153,17 @@ def test_the_same_fault_in_the_same_stage_is_one_too_many() -> None:
     assert rung_after(job(("engine_lost", "loading"), rung=1), "engine_lost", "decoding") == 2
     assert rung_after(job(("engine_lost", "loading"), rung=1), "out_of_memory", "loading") == 3
     assert rung_after(job(), "does_not_fit", "loading") is None
+
+
+def test_a_kill_from_outside_costs_no_rung_and_fails_no_job_but_many_are_told() -> None:
+    killed = [("engine_killed", "denoising")] * (MOST_KILLS - 1)
+    assert rung_after(job(*killed, rung=1), "engine_killed", "denoising") == 1
+    assert is_ended_again_and_again(job(*killed), "engine_killed")
+    assert not is_ended_again_and_again(job(*killed[1:]), "engine_killed")
+    assert not is_ended_again_and_again(job(*killed, ("engine_killed", "loading")), "engine_killed")
+    assert not is_ended_again_and_again(job(*killed), "engine_lost")
+    many = job(*killed * 3)
+    assert rung_after(many, "engine_lost", "denoising") == 1
 
 
 def test_there_is_an_end_to_trying() -> None:

@@ -30,7 +30,7 @@ def test_a_submitted_job_becomes_a_picture(queue: JobQueue, library: Library, su
     eventually(lambda: is_in(queue, job, "done"))
 
     (picture,) = library.page()
-    assert (picture.id, picture.request, picture.facts) == (queue.get(job).picture, asked, {"steps_run": 3})
+    assert (picture.id, picture.request, picture.facts["steps_run"]) == (queue.get(job).picture, asked, 3)
     with Image.open(library.picture_path(picture.id)) as image:
         assert image.tobytes() == grey(asked)
     (run,) = engines.made[0].commands
@@ -73,11 +73,11 @@ def test_the_page_sees_each_stage(queue: JobQueue, supervise: StartSupervisor) -
     status = supervisor.status(second)
     assert (status.activity, status.part, status.fraction, status.ahead) == ("denoising", None, None, 0)
     assert (status.preview_number, supervisor.preview(second)) == (2, preview_of(second, 2))
-    assert status.seconds_left is not None
-    assert status.seconds_left >= 0
+    assert status.left is not None
+    assert status.left.seconds >= 0
     second_step.go_on.set()
     eventually(lambda: is_in(queue, second, "done"))
-    assert supervisor.status(second).seconds_left is None
+    assert supervisor.status(second).left is None
 
 
 def test_a_job_of_an_earlier_server_can_be_looked_at(queue: JobQueue, supervise: StartSupervisor) -> None:

@@ -49,7 +49,7 @@ def test_a_job_that_loses_its_engine_twice_fails_and_the_next_goes_on(
     supervisor = supervise(engines)
     eventually(lambda: not queue.unfinished())
     job = queue.get(first)
-    assert (job.state, job.error_code, job.error_detail) == ("failed", "engine_lost", "signal 9")
+    assert (job.state, job.error_code, job.error_detail) == ("failed", "engine_lost", "signal 11")
     assert (supervisor.status(first).step, supervisor.status(first).notice) == (2, None)
     assert [engine.runs for engine in engines.made] == [[first], [first], [later]]
     assert is_in(queue, later, "done")

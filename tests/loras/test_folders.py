@@ -2,7 +2,7 @@
 
 import shutil
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pytest
 
@@ -54,6 +54,22 @@ def test_a_file_is_seen_as_soon_as_it_lies_there_and_read_anew_when_it_is_anothe
     assert (found.problem, found.about.words) == (None, ("ink drawing",))
     path.unlink()
     assert folders.find("new", DEMO) is None
+
+
+def test_those_of_another_programs_folder_come_last_and_are_found_by_name(folders: LoraFolders, tmp_path: Path) -> None:
+    theirs = tmp_path / "ComfyUI" / "loras"
+    write(theirs / "pen.safetensors", DEMO_KOHYA, {"modelspec.title": "Their pen"})
+    write(theirs / "style" / "charcoal.safetensors", DEMO_KOHYA)
+    entry = replace(DEMO, more_loras=(PurePosixPath(theirs.as_posix()), PurePosixPath("/nowhere")))
+    assert {file.name: file.title for file in folders.files(entry) if not file.problem} == {
+        "pen": "A pen",
+        "drawings/Chalk": "Chalk",
+        "style/charcoal": "charcoal",
+    }
+    found = folders.meant("Charcoal", entry)
+    assert found is not None
+    assert found.path == theirs / "style" / "charcoal.safetensors"
+    assert folders.find("style/charcoal", DEMO) is None
 
 
 @pytest.mark.parametrize(

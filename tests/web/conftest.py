@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -10,10 +11,12 @@ from starlette.testclient import TestClient
 
 from darkroom.catalog import DEMO, ModelEntry
 from darkroom.config import FolderSettings, Settings
+from darkroom.downloads.shelf import Shelf
 from darkroom.history.database import Database, sqlite_url
 from darkroom.history.library import Library
 from darkroom.jobs.queue import Job, JobQueue
 from darkroom.jobs.supervisor import Supervisor
+from darkroom.origins import Origins
 from darkroom.request import parse_request
 from darkroom.web.server import create_app
 from tests.web.drawing_engine import DrawingEngine
@@ -38,10 +41,11 @@ class House:
         self.database = Database(sqlite_url(folder))
         self.database.open()
         self.queue = JobQueue(self.database)
-        self.library = Library(self.database, folder)
-        self.supervisor = Supervisor(self.queue, self.library, partial(DrawingEngine, pace), 60)
         settings = Settings(folders=FolderSettings(models=folder / "models", history=folder))
-        self.app = create_app(settings, self.queue, self.library, self.supervisor, entries)
+        self.shelf = Shelf(settings)
+        self.library = Library(self.database, folder, Origins(self.shelf).facts)
+        self.supervisor = Supervisor(self.queue, self.library, partial(DrawingEngine, pace), 60)
+        self.app = create_app(settings, self.queue, self.library, self.supervisor, entries, self.shelf)
 
     def submit(self, **changes: Any) -> Job:
         return self.queue.submit(parse_request(VALUES | changes))
@@ -56,6 +60,14 @@ class House:
         size = {"width": request.width, "height": request.height}
         pixels = bytes(request.width * request.height * 3)
         return self.library.add(job=job.id, request=request, pixels=pixels, facts={"seconds": 2.0}, **size).id
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_application_for_each_page() -> Iterator[None]:
+    """Gradio makes three and serves the last, the mounted one. Making them is half of what building a server takes."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("gradio.blocks.App", SimpleNamespace(create_app=lambda *_, **__: None))
+        yield
 
 
 @pytest.fixture

@@ -50,7 +50,9 @@ def test_every_stage_has_words(code: str, doing: str, language: Language) -> Non
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
-@pytest.mark.parametrize("code", ["out_of_ram", "out_of_memory", "engine_hung", "card_fault", "engine_lost"])
+@pytest.mark.parametrize(
+    "code", ["out_of_ram", "out_of_memory", "engine_hung", "card_fault", "engine_lost", "engine_killed"]
+)
 def test_each_fault_says_what_a_person_can_do(code: str, language: Language) -> None:
     detail = json.dumps(FIGURES | {"seconds": 1}) if code[0] == "o" or code == "engine_hung" else "signal 11"
     told = _error(code, detail, WORDS[language], failed=True)

@@ -10,7 +10,7 @@ from starlette.testclient import TestClient
 from darkroom.catalog import DEMO
 from darkroom.web.reuse import reuse
 from tests.web.conftest import ADDRESS, VALUES, House
-from tests.web.two_models import LARGE, TWO
+from tests.web.two_models import LARGE, TWO, reader_of
 
 
 @pytest.fixture
@@ -52,9 +52,9 @@ def test_finer_takes_the_preset_of_the_pictures_own_model(house: House, client: 
 
 def test_the_size_of_a_reused_picture_is_measured_by_its_model_and_else_by_the_forms() -> None:
     large = VALUES | {"model": "large", "width": 1024, "height": 768}
-    assert reuse(large, "all", "demo", TWO).values == large
-    assert reuse(large, "size", "large", TWO).problems == ()
-    (problem,) = reuse(large | {"height": 512}, "size", "demo", TWO).problems
+    assert reuse(large, "all", "demo", reader_of(TWO)).values == large
+    assert reuse(large, "size", "large", reader_of(TWO)).problems == ()
+    (problem,) = reuse(large | {"height": 512}, "size", "demo", reader_of(TWO)).problems
     assert (problem.field, problem.allowed) == ("width", "256 to 512 pixels")
 
 

@@ -10,6 +10,7 @@ from darkroom.request import parse_request
 from darkroom.web.picture_views import download_name, picture_view
 from darkroom.web.words import Language, load_words
 from tests.web.conftest import VALUES, House
+from tests.web.two_models import ONE
 
 
 def ids(client: TestClient, **query: Any) -> list[int]:
@@ -168,7 +169,7 @@ def test_the_memory_a_picture_took_is_shown_beside_what_was_promised(house: Hous
     picture = house.library.get(house.picture())
 
     def shown(language: Language, **facts: str | int) -> str | None:
-        rows = picture_view(replace(picture, facts=facts), words[language])["rows"]
+        rows = picture_view(replace(picture, facts=facts), words[language], ONE.title)["rows"]
         return dict(rows).get(words[language].say("history.memory"))
 
     planned: dict[str, str | int] = {"peak_mib": 6900, "promised_mib": 7100, "profile": "8"}

@@ -1,8 +1,10 @@
 """Parameters back into the form: from the history, from files of ours and of other tools, honest and hostile."""
 
 import json
+import os
 import random
 import shutil
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +18,9 @@ from starlette.testclient import TestClient
 from darkroom.request import GenerationRequest
 from darkroom.web.reuse import reuse
 from tests.history.test_round_trip import any_request
+from tests.loras.files import SDXL, write
 from tests.web.conftest import House, Press
-from tests.web.two_models import ONE
+from tests.web.two_models import ONE, reader_of
 
 LORAS = [{"name": "ink", "weight": 0.5}]
 RAN = {"prompt": "a pier", "negative_prompt": "fog", "seed": 2**32 - 1, "steps": 4, "cfg_scale": 2.0, "loras": LORAS}
@@ -34,6 +37,12 @@ def put_loras(models: Path, names: Sequence[str]) -> None:
         path = models / "loras" / f"{name}.safetensors"
         path.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(INK, path)
+
+
+def aged(path: Path) -> None:
+    """As if it had been put there a while ago."""
+    then = time.time() - 60
+    os.utime(path, (then, then))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +83,7 @@ def of_ours(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_reuse_fills_every_field_with_what_ran(house: House, fill_in: FillIn) -> None:
+    put_loras(house.folder / "models", ["ink"])
     picture = house.picture(**RAN, width=384, height=512)
     filled = fill_in({"id": picture, "what": "all"})
     assert of_ours(filled.values) == house.library.get(picture).request.model_dump(mode="json")
@@ -155,7 +165,75 @@ def test_a_picture_of_forge_is_read_and_what_cannot_be_applied_is_said(client: T
     assert {"prompt": "a red barn ", "seed": 42, "steps": 20, "guidance": 3.5}.items() <= found["values"].items()
     assert ["Seed", "42"] in found["rows"]
     assert "Model: flux1-dev-bnb-nf4 is not a model of this Darkroom." in found["unused"]
-    assert any(line.startswith("LoRA") for line in found["unused"])
+    assert "LoRA: there is none named x here. To use it, put its file into the folder loras." in found["unused"]
+    assert found["values"]["loras"] == []
+
+
+@pytest.mark.parametrize(
+    ("tag", "loras", "unused"),
+    [
+        ("<lora:INK:0.6>", [{"name": "ink", "weight": 0.6}], []),
+        ("<lora:ink:3>", [], ["LoRA: ink:3 is not possible. Allowed: a number from −2 to 2."]),
+        (
+            "<lora:pony:1>",
+            [],
+            ["LoRA: pony is not possible. Allowed: a LoRA for Darkroom demo, and this one is for SDXL."],
+        ),
+    ],
+)
+def test_loras_of_another_tool_become_ours_where_a_file_of_that_name_is_here(
+    tag: str, loras: list[Any], unused: list[str], house: House, client: TestClient, fill_in: FillIn, tmp_path: Path
+) -> None:
+    put_loras(house.folder / "models", ["ink"])
+    write(house.folder / "models" / "loras" / "pony.safetensors", SDXL)
+    path = tmp_path / "forge.png"
+    text = PngInfo()
+    text.add_text("parameters", f"a barn {tag}\nSteps: 20, Seed: 42, Size: 512x512, Version: f2.0.1")
+    Image.new("RGB", (8, 8)).save(path, pnginfo=text)
+    found = client.post("/api/read?model=demo", content=path.read_bytes()).json()
+    assert (found["values"]["loras"], found["unused"]) == (loras, unused)
+    assert fill_in({"values": found["values"], "origin": "Forge", "what": "all"}).values["loras"] == loras
+
+
+def test_a_lora_that_is_gone_is_named_and_the_others_go_in(house: House, fill_in: FillIn, client: TestClient) -> None:
+    models = house.folder / "models"
+    put_loras(models, ["ink", "gone"])
+    uses = [{"name": "gone", "weight": 1.0}, {"name": "ink", "weight": 0.5}]
+    picture = house.picture(loras=uses)
+    (models / "loras" / "gone.safetensors").unlink()
+    filled = fill_in({"id": picture, "what": "all"})
+    assert filled.values["loras"] == uses[1:]
+    (line,) = filled.lines
+    assert line.startswith("There is no LoRA named gone")
+    answer = client.post(f"/api/pictures/{picture}/again")
+    assert answer.status_code == 422
+    assert "gone" in answer.json()["words"]
+    assert house.queue.unfinished_ids() == []
+
+
+def test_a_lora_that_is_another_file_now_is_named_when_it_is_used_again(
+    house: House, fill_in: FillIn, client: TestClient
+) -> None:
+    models = house.folder / "models"
+    put_loras(models, ["ink"])
+    aged(models / "loras" / "ink.safetensors")
+    picture = house.picture(loras=LORAS)
+    # Only copied: another time, and the same bytes.
+    put_loras(models, ["ink"])
+    assert client.post(f"/api/pictures/{picture}/again").json()["differences"] == []
+    content = bytearray(INK.read_bytes())
+    content[-1] ^= 1
+    (models / "loras" / "ink.safetensors").write_bytes(content)
+    answer = client.post(f"/api/pictures/{picture}/again?how=seed&lang=zh").json()
+    assert (answer["state"], answer["differences"]) == (
+        "waiting",
+        ["LoRA ink 的文件与生成这张图片时的不是同一个。"],
+    )
+    filled = fill_in({"id": picture, "what": "all"})
+    assert filled.values["loras"] == LORAS
+    assert filled.title == "Filled in. The next picture may look different:"
+    assert filled.lines == ["The file of the LoRA ink is not the one this picture was made with."]
+    assert fill_in({"id": picture, "what": "seed"}).lines == []
 
 
 @pytest.mark.parametrize("content", [b"", b"hello", b"\x89PNG\r\n\x1a\n" + b"\0" * 100, b"\xff\xd8\xff"])
@@ -189,4 +267,4 @@ def test_any_request_comes_back_identical_from_its_picture_through_the_page(
 
 def test_an_unknown_part_is_everything(house: House) -> None:
     request = house.library.get(house.picture()).request
-    assert reuse(request.model_dump(), "all", None, ONE).values == request.model_dump()
+    assert reuse(request.model_dump(), "all", None, reader_of(ONE)).values == request.model_dump()

@@ -220,6 +220,7 @@ def test_the_queue_says_why_it_does_not_go_on_and_what_failed(house: House, clie
         "stop_after": waiting,
         "code": None,
         "words": "The queue pauses after the picture marked here.",
+        "left": "",
     }
     house.queue.pause_queue("out_of_memory", "x")
     found = client.get("/api/jobs?lang=en&failed=true").json()
@@ -228,3 +229,23 @@ def test_the_queue_says_why_it_does_not_go_on_and_what_failed(house: House, clie
     assert client.get("/api/jobs?lang=zh").json()["failed"] == []
     house.queue.pause_queue("something_new", "x")
     assert "two pictures in a row failed the same way" in client.get("/api/jobs?lang=en").json()["queue"]["words"]
+
+
+def test_of_what_was_never_made_the_queue_says_so(house: House, client: TestClient) -> None:
+    house.submit()
+    house.submit(width=512)
+    found = client.get("/api/jobs?lang=en").json()
+    assert found["queue"]["left"] == "Never made here before"
+    assert [job["words"]["left"] for job in found["jobs"]] == ["first time here"] * 2
+
+
+def test_the_queue_says_when_all_is_done_and_each_job_what_it_takes(house: House, client: TestClient) -> None:
+    for _ in range(5):
+        house.picture()
+    waiting, larger = house.submit(), house.submit(width=512)
+    found = client.get("/api/jobs?lang=en").json()
+    assert found["queue"]["left"].startswith("All done in about")
+    takes = {job["id"]: job["words"]["left"] for job in found["jobs"]}
+    assert takes[waiting.id].startswith("takes")
+    assert takes[larger.id].startswith("first time here · takes about")
+    assert client.get(f"/api/v1/jobs/{waiting.id}").json()["progress"]["counted"] == 5

@@ -45,12 +45,13 @@ OPERATIONS = {
 NAMES = {
     "JobView": "id state created_at started_at finished_at attempts client group request progress error rung faults"
     " picture",
-    "ProgressView": "activity step of fraction seconds_left ahead preview_number",
+    "ProgressView": "activity step of fraction seconds_left ahead preview_number seconds_per_step expected_seconds"
+    " counted",
     "ErrorView": "code detail",
     "FaultView": "kind stage rung at",
     "OrderView": "jobs group",
     "JobList": "jobs next",
-    "QueueView": "paused code stop_after waiting running paused_jobs",
+    "QueueView": "paused code stop_after waiting running paused_jobs seconds_left unknown",
     "EventList": "events after",
     "PictureView": "id job created_at width height starred in_trash request facts file thumbnail",
     "PictureList": "pictures next",

@@ -2,13 +2,16 @@
 
 import json
 import re
+from pathlib import Path
 from typing import Literal, get_args
 
 import pytest
 from starlette.requests import HTTPConnection
 
+import darkroom.jobs
 from darkroom.catalog import DEMO
 from darkroom.errors import InvalidRequest, LoraUnusable, ModelUnusable, NotFound
+from darkroom.jobs.healing import HEALABLE, KILLED
 from darkroom.jobs.messages import FailureKind
 from darkroom.jobs.progress import Activity
 from darkroom.request import GenerationRequest
@@ -40,11 +43,13 @@ def test_no_word_is_empty() -> None:
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_field_activity_and_failure_has_words(language: str) -> None:
     words = next(words for words in WORDS.values() if words.language == language)
-    failures = [*get_args(FailureKind), "engine_lost", "not_saved"]
+    failures = {*get_args(FailureKind), *HEALABLE, KILLED, "not_saved"}
     needed = [
         *(f"fields.{field}" for field in FIELDS),
         *(f"activity.{activity}" for activity in get_args(Activity)),
         *(f"errors.{code}.{part}" for code in failures for part in ("what", "next")),
+        *(f"queue.why.{code}" for code in failures),
+        *(f"notices.{code}" for code in {*HEALABLE, KILLED}),
         *(f"problem.allowed.{phrase}" for phrase in PHRASES),
     ]
     assert [key for key in needed if key not in words] == []
@@ -167,3 +172,14 @@ def test_not_found_has_words_for_each_kind() -> None:
 
 def test_fields_are_those_of_the_request() -> None:
     assert set(FIELDS) == set(GenerationRequest.model_fields)
+
+
+def test_every_code_that_the_supervisor_gives_is_one_that_has_words() -> None:
+    """Codes are written where a fault is noticed; this finds one that was added without its words."""
+    jobs = Path(darkroom.jobs.__file__).parent
+    source = "".join((jobs / name).read_text("utf-8") for name in ("supervisor.py", "postmortem.py", "healing.py"))
+    codes = set(re.findall(r'kind="(\w+)"', source)) | set(re.findall(r'KILLED = "(\w+)"', source))
+    assert {"engine_lost", "engine_hung", "not_saved", "engine_fault", "engine_killed"} <= codes
+    for words in WORDS.values():
+        assert [code for code in sorted(codes) if f"queue.why.{code}" not in words] == []
+        assert [code for code in sorted(codes) if f"errors.{code}.what" not in words] == []

@@ -1,10 +1,13 @@
 """A second model, so that nothing rests on there being one: larger, and of other habits."""
 
 from dataclasses import replace
+from pathlib import Path
 
 from darkroom.catalog import DEMO, Preset
 from darkroom.config import Settings
-from darkroom.web.models import models_of
+from darkroom.loras.folders import LoraFolders
+from darkroom.web.loras import LoraReader
+from darkroom.web.models import Models, models_of
 
 LARGE = replace(
     DEMO,
@@ -26,3 +29,8 @@ LARGE = replace(
 
 ONE = models_of([DEMO], Settings())
 TWO = models_of([DEMO, LARGE], Settings())
+
+
+def reader_of(models: Models, folder: Path = Path("nowhere")) -> LoraReader:
+    """Of LoRAs below the folder, if there are any."""
+    return LoraReader(LoraFolders(folder), models)

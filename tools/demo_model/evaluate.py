@@ -8,8 +8,10 @@ import argparse
 import json
 import random
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import torch
 from safetensors.torch import load_file
@@ -29,6 +31,22 @@ class Request:
     scene: Scene
     text: str
     asked: frozenset[str]
+
+
+class Paints(Protocol):
+    """Whatever makes pictures (n, 3, H, W) in −1…1 of prompts."""
+
+    def paint(
+        self,
+        prompts: Sequence[str],
+        *,
+        seeds: Sequence[int],
+        width: int,
+        height: int,
+        steps: int,
+        guidance: float,
+        cfg_scale: float,
+    ) -> Tensor: ...
 
 
 def main() -> None:
@@ -79,7 +97,7 @@ def load_judge(path: Path, device: torch.device) -> Judge:
 
 @torch.no_grad()
 def fidelity(
-    painter: Painter,
+    painter: Paints,
     judge: Judge,
     requests: list[Request],
     *,

@@ -12,12 +12,11 @@ Node = Mapping[str, Any]
 
 SAMPLERS = {"KSampler", "KSamplerAdvanced", "SamplerCustom", "SamplerCustomAdvanced"}
 EMPTY_LATENTS = {"EmptyLatentImage", "EmptySD3LatentImage", "EmptyFlux2LatentImage"}
+LORA_LOADERS = {"LoraLoader", "LoraLoaderModelOnly"}
 MODEL_LOADERS = {"CheckpointLoaderSimple": "ckpt_name", "UNETLoader": "unet_name", "UnetLoaderGGUF": "unet_name"}
 
 # What would change the picture and has no place in a request, by node: the inputs worth telling.
 OTHERS: Mapping[str, tuple[str, ...]] = {
-    "LoraLoader": ("lora_name", "strength_model"),
-    "LoraLoaderModelOnly": ("lora_name", "strength_model"),
     "ControlNetLoader": ("control_net_name",),
     "VAELoader": ("vae_name",),
     "DualCLIPLoader": ("clip_name1", "clip_name2"),
@@ -46,6 +45,8 @@ def parse(graph: Mapping[str, Any]) -> FoundParameters | None:
         kind, inputs = node["class_type"], node["inputs"]
         if kind in MODEL_LOADERS and MODEL_LOADERS[kind] in inputs:
             findings.use_model(inputs[MODEL_LOADERS[kind]], MODEL_LOADERS[kind])
+        elif kind in LORA_LOADERS:
+            findings.use_lora(inputs.get("lora_name"), inputs.get("strength_model"))
         elif kind in OTHERS:
             said = ", ".join(str(inputs[name]) for name in OTHERS[kind] if name in inputs)
             findings.leave(kind, said, "not_supported")

@@ -3,8 +3,9 @@
 Must not know: files, or how a tool writes.
 """
 
+import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal
@@ -15,19 +16,20 @@ from darkroom.catalog import find_model
 from darkroom.errors import NotFound, shown
 from darkroom.request import GenerationRequest, problems_of
 
-Reason = Literal["not_supported", "not_allowed", "other_guidance", "unknown_model", "unclear"]
+Reason = Literal["not_supported", "not_allowed", "other_guidance", "unknown_model", "missing_lora", "unclear"]
 """Why a value is not used.
 
 not_supported   Darkroom has nothing like it
 not_allowed     outside of what a request may hold; `allowed` says what may stand there
 other_guidance  a CFG scale without FLUX's distilled guidance beside it: another kind of model, and another meaning
 unknown_model   not one of our models
+missing_lora    a LoRA of which no file is here
 unclear         the file does not say it plainly
 """
 
-MOST_UNUSED = 100
+MOST_UNUSED, MOST_LORAS = 100, 32
 NUMBER = re.compile(r"[-+]?(\d{1,40}(\.\d{0,40})?|\.\d{1,40})([eE][-+]?\d{1,3})?", re.ASCII)
-LORA = re.compile(r"<(?:lora|lyco|hypernet):([^<>]{1,300})>")
+NETWORK = re.compile(r"<(lora|lyco|hypernet):([^<>]{1,300})>")
 
 # Any request that is valid, to put one value at a time into.
 _VALID: Mapping[str, Any] = {
@@ -55,12 +57,24 @@ class UnusedParameter:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FoundLora:
+    """One by the name that another tool has for its file. Whether there is one like it here is for others to say."""
+
+    name: str
+    weight: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class FoundParameters:
-    """`origin` is the tool's own name. `values` are named like fields of GenerationRequest, and each is valid there."""
+    """`origin` is the tool's own name. `values` are named like fields of GenerationRequest, and each is valid there.
+
+    `loras` are another tool's, and not among `values`.
+    """
 
     origin: str
     values: Mapping[str, object]
     unused: tuple[UnusedParameter, ...]
+    loras: tuple[FoundLora, ...] = ()
 
 
 class Findings:
@@ -70,6 +84,7 @@ class Findings:
         self._origin = origin
         self._values: dict[str, object] = {}
         self._unused: list[UnusedParameter] = []
+        self._loras: dict[str, FoundLora] = {}
 
     def use(self, field: str, value: object, name: str) -> None:
         """`name` is what the tool calls it."""
@@ -96,10 +111,23 @@ class Findings:
     def use_prompt(self, field: str, text: object, name: str) -> None:
         """Like `use`, of another tool's prompt. LoRAs written into it are no words of it: that tool takes them out."""
         if isinstance(text, str):
-            for lora in LORA.findall(text):
-                self.leave("LoRA", lora, "not_supported")
-            text = LORA.sub("", text)
+            for kind, said in NETWORK.findall(text):
+                # In a negative prompt they do nothing.
+                if kind == "hypernet" or field != "prompt":
+                    self.leave("LoRA", said, "not_supported")
+                else:
+                    lora, *rest = said.split(":")
+                    self.use_lora(lora, _tag_weight(rest))
+            text = NETWORK.sub("", text)
         self.use(field, text, name)
+
+    def use_lora(self, name: object, weight: object) -> None:
+        """The first of a name counts."""
+        number = number_of(weight)
+        if not isinstance(name, str) or not name.strip() or number is None or not math.isfinite(number):
+            self.leave("LoRA", f"{name}:{weight}", "unclear")
+        elif number and len(self._loras) < MOST_LORAS:
+            self._loras.setdefault(name, FoundLora(name=name.strip(), weight=float(number)))
 
     def use_guidance(self, distilled: object, cfg_scale: object, names: tuple[str, str]) -> None:
         """`names` are what the tool calls the two. None is for what the picture does not say."""
@@ -125,7 +153,16 @@ class Findings:
 
     def done(self) -> FoundParameters:
         values = MappingProxyType(dict(self._values))
-        return FoundParameters(origin=self._origin, values=values, unused=tuple(self._unused))
+        loras = tuple(self._loras.values())
+        return FoundParameters(origin=self._origin, values=values, unused=tuple(self._unused), loras=loras)
+
+
+def _tag_weight(parts: Sequence[str]) -> str:
+    """Of `<lora:name:0.7>`, or as Forge writes it too, `<lora:name:te=0.5:unet=0.7>`."""
+    named = {name.strip(): weight for name, equals, weight in (part.partition("=") for part in parts) if equals}
+    plain = [part.strip() for part in parts if "=" not in part]
+    # The second plain number is the transformer's, where a tool has one for the text encoders too.
+    return named.get("unet", (plain[1:2] or plain or ["1"])[0])
 
 
 def number_of(value: object) -> int | float | None:

@@ -47,6 +47,11 @@ def invokeai(content: Json) -> FoundParameters:
     model = rest.pop("model", None)
     if model is not None:
         findings.use_model(model.get("name", "") if isinstance(model, Mapping) else model, "model")
+    for lora in _list(rest.pop("loras", None)):
+        about = lora if isinstance(lora, Mapping) else {}
+        named = about.get("model", about.get("lora"))
+        named = named if isinstance(named, Mapping) else {}
+        findings.use_lora(named.get("name", named.get("model_name")), about.get("weight"))
     _leave(rest, findings, INVOKE_SKIPPED)
     return findings.done()
 
@@ -60,6 +65,9 @@ def swarmui(content: Json) -> FoundParameters:
     findings.use_guidance(rest.pop(names[0], None), rest.pop(names[1], None), names)
     if "model" in rest:
         findings.use_model(rest.pop("model"), "model")
+    loras, weights = _list(rest.pop("loras", None)), _list(rest.pop("loraweights", None))
+    for place, lora in enumerate(loras):
+        findings.use_lora(lora, weights[place] if place < len(weights) else 1)
     _leave(rest, findings, SWARM_SKIPPED)
     return findings.done()
 
@@ -76,6 +84,9 @@ def fooocus(content: Json) -> FoundParameters:
     findings.use_guidance(None, rest.pop("guidance_scale", None), ("", "guidance_scale"))
     if "base_model" in rest:
         findings.use_model(rest.pop("base_model"), "base_model")
+    for lora in _list(rest.pop("loras", None)):
+        name, weight = lora[:2] if isinstance(lora, list) and len(lora) > 1 else (lora, None)
+        findings.use_lora(name, weight)
     _leave(rest, findings, FOOOCUS_SKIPPED)
     return findings.done()
 
@@ -98,6 +109,10 @@ def _leave(rest: Mapping[str, Any], findings: Findings, skipped: set[str]) -> No
     for name, value in rest.items():
         if name not in skipped and value not in (None, "", [], {}, False):
             findings.leave(name, value, "not_supported")
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _text(value: Any) -> Any:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from darkroom.history.metadata.found import Findings, FoundParameters
-from darkroom.history.metadata.write import LORAS, TRADES
+from darkroom.history.metadata.write import LORAS, MODEL_HASH, TRADES
 
 NEGATIVE = "Negative prompt:"
 LAST_PART = re.compile(r"\s*Steps: ?\d")
@@ -22,8 +22,8 @@ LONGEST_SETTINGS = 50_000
 
 GUIDANCE = ("Distilled CFG Scale", "CFG scale")
 NO_PARAMETERS = frozenset({"version", "user", "created date"})
-NO_CHOICE = frozenset({"sampler"})
-"""Darkroom has one, and writes it for the sake of other tools."""
+NO_CHOICE = frozenset({"sampler", MODEL_HASH.casefold()})
+"""Darkroom has one sampler, and a model by its name; it writes both for the sake of other tools."""
 
 
 def parse(text: str) -> FoundParameters | None:

@@ -18,13 +18,18 @@ RowId = Annotated[int, Path(ge=1, le=2**63 - 1)]
 CLIENT_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
+def client_named(name: str) -> str:
+    """Raises InvalidRequest."""
+    if name and not CLIENT_NAME.fullmatch(name):
+        allowed = "up to 64 letters, digits, dots, dashes and underscores"
+        raise InvalidRequest(Problem(field="Darkroom-Client", value=shown(name), allowed=allowed))
+    return name
+
+
 def _client_of(
     darkroom_client: Annotated[str, Header(description="Who asks: clients take turns. A name of your choice")] = "",
 ) -> str:
-    if darkroom_client and not CLIENT_NAME.fullmatch(darkroom_client):
-        allowed = "up to 64 letters, digits, dots, dashes and underscores"
-        raise InvalidRequest(Problem(field="Darkroom-Client", value=shown(darkroom_client), allowed=allowed))
-    return darkroom_client
+    return client_named(darkroom_client)
 
 
 Client = Annotated[str, Depends(_client_of)]

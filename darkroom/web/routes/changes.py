@@ -10,15 +10,16 @@ from fastapi import APIRouter, Request, Response
 from darkroom.history.library import Library
 from darkroom.jobs.queue import JobQueue
 from darkroom.jobs.supervisor import Supervisor
-from darkroom.web.again import How, again
-from darkroom.web.models import Models
+from darkroom.origins import Origins
+from darkroom.web.again import How, again, differences
+from darkroom.web.loras import LoraReader
 from darkroom.web.picture_views import tile_view
 from darkroom.web.routes.asking import Client, RowId, WordsOf
 from darkroom.web.views import job_view
 
 
 def change_routes(
-    models: Models, queue: JobQueue, library: Library, supervisor: Supervisor, words_of: WordsOf
+    loras: LoraReader, queue: JobQueue, library: Library, origins: Origins, supervisor: Supervisor, words_of: WordsOf
 ) -> APIRouter:
     router = APIRouter(prefix="/api/pictures")
 
@@ -47,9 +48,10 @@ def change_routes(
 
     @router.post("/{picture}/again")
     def make_again(picture: RowId, request: Request, client: Client, how: How = "same") -> dict[str, Any]:
-        """The new job, waiting."""
-        job = queue.submit(again(library.get(picture).request, how, models), client=client)
+        """The new job, waiting. `differences` are sentences about files that are other ones than then."""
+        found, words = library.get(picture), words_of(request)
+        job = queue.submit(again(found.request, how, loras), client=client)
         supervisor.wake()
-        return job_view(supervisor.status(job.id), words_of(request))
+        return job_view(supervisor.status(job.id), words) | {"differences": differences(found, origins, words)}
 
     return router

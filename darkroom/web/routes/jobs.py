@@ -6,7 +6,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from darkroom.jobs.queue import JobQueue
 from darkroom.jobs.supervisor import Supervisor
-from darkroom.web.queue_views import queue_view, whose
+from darkroom.web.queue_views import left_in_words, queue_view, whose
 from darkroom.web.routes.asking import Client, RowId, WordsOf
 from darkroom.web.views import job_view, waiting_view
 
@@ -25,17 +25,20 @@ def job_routes(queue: JobQueue, supervisor: Supervisor, words_of: WordsOf) -> AP
 
         Pages ask this several times a second, so only a job that is being made is looked at closely.
         """
-        ids, words = queue.unfinished_ids(), words_of(request)
+        seen, words = queue.overview(limit), words_of(request)
         views = []
-        for ahead, job in enumerate(queue.unfinished(limit)):
+        for ahead, job in enumerate(seen.jobs):
             is_waiting = job.state == "waiting"
-            view = waiting_view(job, ahead, words) if is_waiting else job_view(supervisor.status(job.id), words)
+            if is_waiting:
+                view = waiting_view(job, ahead, words, supervisor.whole(job))
+            else:
+                view = job_view(supervisor.status(job.id), words)
             views.append(view | whose(job, client, words))
         failures = queue.page(states=["failed"], limit=FAILURES_SHOWN) if failed else ()
         return {
             "jobs": views,
-            "ids": ids,
-            "queue": queue_view(queue.state(), words),
+            "ids": seen.ids,
+            "queue": queue_view(seen.state, words) | {"left": left_in_words(seen, supervisor, words)},
             "failed": [job_view(supervisor.status(job.id), words) | whose(job, client, words) for job in failures],
         }
 

@@ -4,6 +4,7 @@ Must not know: hubs, or disks.
 """
 
 from collections.abc import Callable, Sequence
+from pathlib import Path as FolderPath
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Request
@@ -12,6 +13,7 @@ from darkroom.downloads.downloads import Downloads
 from darkroom.downloads.inventory import Item
 from darkroom.errors import InvalidRequest, Problem, shown
 from darkroom.web.fitting import Fitting
+from darkroom.web.needs import Needs
 from darkroom.web.routes.asking import WordsOf
 from darkroom.web.routes.body import Values, text_of
 from darkroom.web.shelf_views import shelf_view
@@ -20,7 +22,9 @@ from darkroom.weights import HUBS, Hub, WeightFile
 ModelName = Annotated[str, Path(min_length=1, max_length=100)]
 
 
-def model_routes(downloads: Downloads, fitting: Fitting, default_hub: Hub, words_of: WordsOf) -> APIRouter:
+def model_routes(
+    downloads: Downloads, fitting: Fitting, needs: Needs, default_hub: Hub, words_of: WordsOf
+) -> APIRouter:
     """Every answer is the whole page as it is now."""
     router = APIRouter(prefix="/api")
     shelf = downloads.shelf
@@ -32,10 +36,16 @@ def model_routes(downloads: Downloads, fitting: Fitting, default_hub: Hub, words
     def models(request: Request, hub: str = "") -> dict[str, Any]:
         return view(request, _hub(hub, default_hub))
 
+    @router.get("/models/{name}/needs")
+    def needed(name: ModelName, request: Request) -> dict[str, str]:
+        """What depends on it, for whoever is about to remove it."""
+        return {"words": needs.of_model(shelf.model(name).entry.name, words_of(request))}
+
     @router.post("/models/{name}/{act}")
     def on_model(name: ModelName, act: str, values: Values, request: Request) -> dict[str, Any]:
-        """`act` is get, mend, pause, resume, cancel, check or remove. `hub` in the body, else that of the settings."""
-        hub = _hub(text_of(values, "hub"), default_hub)
+        """`act` is get, mend, pause, resume, cancel, check or remove. In the body: `hub`, else that of the settings,
+        and `home`, the folder to fetch into, else the models folder."""
+        hub, home = _hub(text_of(values, "hub"), default_hub), shelf.folder.home_named(text_of(values, "home"))
         state = shelf.model(name)
         items = state.items
         if act in ("pause", "cancel"):
@@ -44,19 +54,19 @@ def model_routes(downloads: Downloads, fitting: Fitting, default_hub: Hub, words
             downloads.forget(str(item.file.place) for item in state.own_items)
             shelf.remove_model(name)
         else:
-            _deed(downloads, act, hub)(items)
+            _deed(downloads, act, hub, home)(items)
         return view(request, hub)
 
     @router.post("/weights/{act}")
     def on_file(act: str, values: Values, request: Request) -> dict[str, Any]:
         """The same for the file at `place`. With `consent` it is removed though models need it."""
-        hub = _hub(text_of(values, "hub"), default_hub)
+        hub, home = _hub(text_of(values, "hub"), default_hub), shelf.folder.home_named(text_of(values, "home"))
         file = shelf.file(text_of(values, "place"))
         if act == "remove":
             downloads.forget([str(file.place)])
             shelf.remove_file(str(file.place), consent=values.get("consent") is True)
         else:
-            _deed(downloads, act, hub)([shelf.item(file)])
+            _deed(downloads, act, hub, home)([shelf.item(file)])
         return view(request, hub)
 
     return router
@@ -84,7 +94,7 @@ def _hub(name: str, default: Hub) -> Hub:
     raise InvalidRequest(Problem(field="hub", value=shown(name), allowed=f"one of {', '.join(HUBS)}"))
 
 
-def _deed(downloads: Downloads, act: str, hub: Hub) -> Callable[[Sequence[Item]], None]:
+def _deed(downloads: Downloads, act: str, hub: Hub, home: FolderPath) -> Callable[[Sequence[Item]], None]:
     """Raises InvalidRequest."""
 
     def files(items: Sequence[Item]) -> list[WeightFile]:
@@ -94,8 +104,8 @@ def _deed(downloads: Downloads, act: str, hub: Hub) -> Callable[[Sequence[Item]]
         return [str(item.file.place) for item in items]
 
     deeds: dict[str, Callable[[Sequence[Item]], None]] = {
-        "get": lambda items: downloads.get(files(items), hub),
-        "mend": lambda items: downloads.get(files(items), hub),
+        "get": lambda items: downloads.get(files(items), hub, home),
+        "mend": lambda items: downloads.get(files(items), hub, home),
         "pause": lambda items: downloads.pause(places(items)),
         "resume": lambda items: downloads.resume(places(items), hub),
         "cancel": lambda items: downloads.forget(places(items)),

@@ -6,21 +6,22 @@ from typing import Any
 from fastapi import APIRouter, Request
 
 from darkroom.prompts.syntax import Finding, find_foreign_syntax
-from darkroom.prompts.tokens import TokenCount, TokenCounter
+from darkroom.prompts.tokens import TokenCounter
 from darkroom.request import LONGEST_PROMPT
+from darkroom.web.foresight import Foresight
 from darkroom.web.loras import Taken
 from darkroom.web.order import Counter
+from darkroom.web.prompt_views import excerpt, in_utf16, reading_of
 from darkroom.web.routes.asking import Client, ProblemWordsOf, WordsOf
 from darkroom.web.routes.body import Values
 from darkroom.web.words import Words
 
 MOST_PIECES = 200
 MOST_SHOWN = 3
-LONGEST_EXCERPT = 40
 
 
 def order_routes(
-    counter: Counter, tokens: TokenCounter, words_of: WordsOf, problem_words_of: ProblemWordsOf
+    counter: Counter, tokens: TokenCounter, foresight: Foresight, words_of: WordsOf, problem_words_of: ProblemWordsOf
 ) -> APIRouter:
     """What is not said has the value the form begins with."""
     router = APIRouter(prefix="/api")
@@ -32,7 +33,8 @@ def order_routes(
 
     @router.post("/check")
     def check(values: Values, request: Request) -> dict[str, Any]:
-        """`problems` by field; `notes` and `unread` are sentences about the prompt. Nothing is stored or started.
+        """`problems` by field; `notes` and `unread` are sentences about the prompt, `fit` says what it would take.
+        Nothing is stored or started.
 
         Of several prompts, the longest is counted, and no place in it is named.
         """
@@ -41,10 +43,11 @@ def order_routes(
         prompt = values.get("prompt")
         written = prompt if isinstance(prompt, str) and len(prompt) <= LONGEST_PROMPT else ""
         model = counter.models.get(values.get("model")) or counter.models.first
-        reading = _reading(tokens.count(model, outlook.prompt), outlook.prompt, words)
+        reading = reading_of(tokens.count(model, outlook.prompt), outlook.prompt, words)
         return {
             "problems": problem_words_of(request).by_field(outlook.problems),
             "pictures": outlook.pictures,
+            "fit": foresight.of(outlook.first, outlook.pictures, words) if outlook.first else None,
             **(reading if outlook.is_one_prompt else reading | {"unread": None}),
             **_foreign(find_foreign_syntax(written), written, words),
             "loras": _loras(counter.loras.taken({"model": model.name, **values}), written),
@@ -58,33 +61,16 @@ def _loras(taken: Taken | None, prompt: str) -> dict[str, Any] | None:
     if taken is None:
         return None
     cuts = [
-        {"start": _in_utf16(prompt, cut.start), "end": _in_utf16(prompt, cut.end), "text": cut.text}
-        for cut in taken.cuts
+        {"start": in_utf16(prompt, cut.start), "end": in_utf16(prompt, cut.end), "text": cut.text} for cut in taken.cuts
     ]
     return {"cuts": cuts, "uses": taken.loras}
-
-
-def _reading(count: TokenCount | None, prompt: str, words: Words) -> dict[str, Any]:
-    """How much of the prompt the model reads. Places are in the browser's units."""
-    if count is None:
-        return {"tokens": None, "unread": None}
-    tokens = {"used": count.used, "limit": count.limit, "words": words.say("prompt.tokens", **_figures(count))}
-    if count.cut_at is None:
-        return {"tokens": tokens, "unread": None}
-    excerpt = _excerpt(prompt[count.cut_at :])
-    sentence = words.say("prompt.unread", words=excerpt, count=count.used - count.limit)
-    return {"tokens": tokens, "unread": {"start": _in_utf16(prompt, count.cut_at), "words": sentence}}
-
-
-def _figures(count: TokenCount) -> dict[str, int]:
-    return {"used": count.used, "limit": count.limit}
 
 
 def _foreign(findings: Sequence[Finding], prompt: str, words: Words) -> dict[str, Any]:
     """A note for each kind of syntax with its first pieces, none twice, and the places of all of them."""
     found = findings[:MOST_PIECES]
     pieces = [
-        {"start": _in_utf16(prompt, each.start), "end": _in_utf16(prompt, each.end), "text": _excerpt(each.text)}
+        {"start": in_utf16(prompt, each.start), "end": in_utf16(prompt, each.end), "text": excerpt(each.text)}
         for each in found
     ]
     of_kind: dict[str, dict[object, dict[str, Any]]] = {}
@@ -95,13 +81,3 @@ def _foreign(findings: Sequence[Finding], prompt: str, words: Words) -> dict[str
         for kind, its_pieces in of_kind.items()
     ]
     return {"notes": notes, "places": pieces}
-
-
-def _excerpt(text: str) -> str:
-    text = " ".join(text.split())
-    return text if len(text) <= LONGEST_EXCERPT else text[:LONGEST_EXCERPT].rstrip() + "…"
-
-
-def _in_utf16(text: str, place: int) -> int:
-    """Browsers count a character beyond the first 65,536 as two."""
-    return place + sum(letter > "\uffff" for letter in text[:place])

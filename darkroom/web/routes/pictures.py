@@ -11,6 +11,7 @@ from fastapi.responses import FileResponse
 
 from darkroom.history.library import Library, Order
 from darkroom.history.search import LONGEST_SEARCH
+from darkroom.origins import Origins
 from darkroom.web.again import can_be_finer
 from darkroom.web.models import Models
 from darkroom.web.picture_views import download_name, picture_view, tile_view
@@ -23,7 +24,7 @@ Cursor = Annotated[int | None, Query(ge=1, le=2**63 - 1)]
 Words = Annotated[str, Query(max_length=LONGEST_SEARCH)]
 
 
-def picture_routes(models: Models, library: Library, words_of: WordsOf) -> APIRouter:
+def picture_routes(models: Models, library: Library, origins: Origins, words_of: WordsOf) -> APIRouter:
     router = APIRouter()
 
     @router.get("/pictures/{picture}")
@@ -49,7 +50,9 @@ def picture_routes(models: Models, library: Library, words_of: WordsOf) -> APIRo
         """With what stands beside it in the list that was asked for."""
         found = library.get(picture)
         beside = library.neighbours(picture, words=q, starred=starred, trash=trash)
-        view = picture_view(found, words_of(request), can_be_finer=can_be_finer(found.request, models))
+        facts = origins.completed(found.request, found.facts)
+        finer = can_be_finer(found.request, models)
+        view = picture_view(found, words_of(request), models.title, facts=facts, can_be_finer=finer)
         return {**view, "newer": beside.newer, "older": beside.older}
 
     @router.get("/api/history")

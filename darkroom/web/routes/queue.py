@@ -32,7 +32,7 @@ def queue_routes(queue: JobQueue, supervisor: Supervisor) -> APIRouter:
     router = APIRouter()
 
     def seen(state: QueueState) -> QueueView:
-        counts = queue.counts()
+        counts, left = queue.counts(), supervisor.all_left(queue.overview(1))
         return QueueView(
             paused=state.paused,
             code=state.code,
@@ -40,6 +40,8 @@ def queue_routes(queue: JobQueue, supervisor: Supervisor) -> APIRouter:
             waiting=counts.get("waiting", 0),
             running=counts.get("running", 0),
             paused_jobs=counts.get("paused", 0),
+            seconds_left=None if left.unknown and not left.seconds else left.seconds,
+            unknown=left.unknown,
         )
 
     @router.get("/queue")
@@ -48,8 +50,8 @@ def queue_routes(queue: JobQueue, supervisor: Supervisor) -> APIRouter:
 
     @router.get("/queue/jobs")
     def queue_jobs(limit: Annotated[int, Field(ge=1, le=500)] = 100) -> JobList:
-        order = queue.unfinished_ids()
-        return JobList(jobs=views_of(queue.unfinished(limit), supervisor, order), next=None)
+        seen_now = queue.overview(limit)
+        return JobList(jobs=views_of(seen_now.jobs, supervisor, seen_now.ids), next=None)
 
     @router.post("/queue/pause")
     def pause_queue() -> QueueView:

@@ -4,14 +4,17 @@ Must not know: how each tool writes, or the form.
 """
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
 
 from darkroom.history.metadata.read import FoundParameters, UnusedParameter, read_parameters
+from darkroom.web.loras import LoraReader
+from darkroom.web.models import Titles
 from darkroom.web.picture_views import request_rows
 from darkroom.web.routes.asking import ProblemWordsOf, WordsOf
 from darkroom.web.routes.body import read_body
@@ -21,12 +24,24 @@ from darkroom.web.words.problems import ProblemWords
 LARGEST_PICTURE = 64 * 2**20
 
 
-def reading_routes(words_of: WordsOf, problem_words_of: ProblemWordsOf) -> APIRouter:
+def reading_routes(loras: LoraReader, words_of: WordsOf, problem_words_of: ProblemWordsOf) -> APIRouter:
     router = APIRouter()
+    models = loras.models
+
+    def meant(found: FoundParameters, form_model: str) -> FoundParameters:
+        """With those of its LoRAs that are here, for the model that they would be used with."""
+        if not found.loras:
+            return found
+        entry = models.get(found.values.get("model")) or models.get(form_model) or models.first
+        known = loras.meant(found.loras, entry)
+        values = {**found.values, "loras": [use.model_dump() for use in known.uses]}
+        return replace(found, values=values, unused=(*known.unused, *found.unused))
 
     @router.post("/api/read", response_model=None)
-    async def read(request: Request) -> dict[str, Any] | JSONResponse:
-        """The body is the file."""
+    async def read(
+        request: Request, model: Annotated[str, Query(max_length=100)] = ""
+    ) -> dict[str, Any] | JSONResponse:
+        """The body is the file, `model` what the form has now."""
         words = words_of(request)
         with tempfile.TemporaryDirectory(prefix="darkroom-") as folder:
             path = Path(folder) / "dropped"
@@ -35,17 +50,18 @@ def reading_routes(words_of: WordsOf, problem_words_of: ProblemWordsOf) -> APIRo
         if found is None:
             refusal = {"error": "no_parameters", "words": words.say("refused.no_parameters")}
             return JSONResponse(refusal, status_code=422)
-        return _view(found, words, problem_words_of(request))
+        found = await run_in_threadpool(meant, found, model)
+        return _view(found, models.title, words, problem_words_of(request))
 
     return router
 
 
-def _view(found: FoundParameters, words: Words, problems: ProblemWords) -> dict[str, Any]:
+def _view(found: FoundParameters, titles: Titles, words: Words, problems: ProblemWords) -> dict[str, Any]:
     values = dict(found.values)
     return {
         "origin": found.origin,
         "values": values,
-        "rows": request_rows(values, words),
+        "rows": request_rows(values, words, titles),
         "unused": [_reason(one, words, problems) for one in found.unused],
     }
 

@@ -23,7 +23,12 @@ class ProgressView(BaseModel):
     step: int
     of: int
     fraction: float | None = Field(description="Of the activity, 0 to 1, where it is known")
-    seconds_left: float | None
+    seconds_left: float | None = Field(description="Of a running job, as far as anybody can know")
+    seconds_per_step: float | None = Field(description="Of its own steps")
+    expected_seconds: float | None = Field(
+        description="Of a job that waits: what it will take on an engine that is ready. null: its model is new here"
+    )
+    counted: int = Field(description="How many pictures of its kind the two figures come from; 5 are as good as more")
     ahead: int = Field(description="How many jobs come before this one")
     preview_number: int = Field(description="Grows with each new preview; 0: there is none")
 
@@ -74,6 +79,8 @@ class QueueView(BaseModel):
     waiting: int
     running: int
     paused_jobs: int
+    seconds_left: float | None = Field(description="Until all that wait are made; null: nothing of their kind was")
+    unknown: int = Field(description="How many of those that wait are not in it: their model is new here")
 
 
 class EventList(BaseModel):
@@ -106,7 +113,7 @@ class Refusal(BaseModel):
 
 
 def view_of(status: JobStatus) -> JobView:
-    job = status.job
+    job, left = status.job, status.left
     return JobView(
         id=job.id,
         state=job.state,
@@ -122,7 +129,10 @@ def view_of(status: JobStatus) -> JobView:
             step=status.step,
             of=status.of,
             fraction=status.fraction,
-            seconds_left=status.seconds_left,
+            seconds_left=left.seconds if left and job.state == "running" else None,
+            seconds_per_step=status.pace,
+            expected_seconds=left.seconds if left and job.state == "waiting" else None,
+            counted=left.lessons if left else 0,
             ahead=status.ahead,
             preview_number=status.preview_number,
         ),
@@ -137,9 +147,14 @@ def views_of(jobs: Iterable[Job], supervisor: Supervisor, order: Sequence[int] =
     """`order` are the numbers of the unfinished jobs; only one that is being made is looked at closely."""
     place = {id: place for place, id in enumerate(order)}
     return [
-        view_of(supervisor.status(job.id) if job.state == "running" else resting(job, _ahead(job, place)))
+        view_of(supervisor.status(job.id) if job.state == "running" else _resting(job, supervisor, place))
         for job in jobs
     ]
+
+
+def _resting(job: Job, supervisor: Supervisor, place: Mapping[int, int]) -> JobStatus:
+    takes = supervisor.whole(job) if job.state == "waiting" else None
+    return resting(job, _ahead(job, place), takes)
 
 
 def _ahead(job: Job, place: Mapping[int, int]) -> int:

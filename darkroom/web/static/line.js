@@ -201,6 +201,7 @@ darkroom.line = (element) => {
     find(".nothing").hidden = count > 0;
     find(".queueing").classList.toggle("is-paused", queue.paused);
     say(find(".state"), queue.words);
+    say(find(".left"), queue.left);
     resume.hidden = !queue.paused;
     pause.hidden = queue.paused;
     clear.hidden = !jobs.some((job) => job.state !== "running");

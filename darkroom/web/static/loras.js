@@ -165,6 +165,7 @@ darkroom.loras = (element, props) => {
     draw();
   });
   on("loras", draw);
+  on("lora-removed", () => shelf.look(form.read().model, true));
   on("reused", () => say(told, ""));
   on("checked", (found) => {
     problems = Object.fromEntries(Object.entries(found.problems).filter(([field]) => field.split(".")[0] === "loras"));

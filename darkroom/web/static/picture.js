@@ -85,6 +85,7 @@ darkroom.pictures = (() => {
       const job = await ask(`/api/pictures/${id}/again?how=${how}&lang=${language}`, { method: "POST" });
       darkroom.memory.write("seed", job.seed);
       darkroom.queue.add([job.id]);
+      if (job.differences.length) darkroom.toast(job.differences.join(" "));
       if (stay) darkroom.toast(words().queued, { label: darkroom.words.watch.follow, action: () => tell("live") });
       else tell("live");
     } catch (problem) {

@@ -53,7 +53,7 @@ darkroom.readingOf = () => {
   async function read(file) {
     const away = darkroom.toast(words.reading);
     try {
-      const found = await ask(`/api/read?lang=${language}`, {
+      const found = await ask(`/api/read?${new URLSearchParams({ lang: language, model: darkroom.form.read().model ?? "" })}`, {
         method: "POST", body: file, signal: AbortSignal.timeout(PATIENCE), headers: { "Content-Type": "application/octet-stream" },
       });
       away();

@@ -7,13 +7,14 @@ darkroom.shelf = (element, props) => {
   const CALM = 4000;
   const [machine, cutOff, cards] = [".machine", ".cut-off", ".cards"].map((name) => element.querySelector(name));
   const [shared, others] = [".shared", ".others"].map((name) => element.querySelector(name));
-  const select = element.querySelector("select");
+  const [select, into] = element.querySelectorAll("select");
   const known = new Map();
   let timer = 0;
   let round = 0; // answers to an older question are dropped
 
   element.querySelector("h2").textContent = words.title;
   element.querySelector(".hub span").textContent = words.hub;
+  element.querySelector(".home span").textContent = words.home;
   for (const [section, name] of [[shared, "shared"], [others, "other"]]) {
     section.querySelector("h3").textContent = words[`${name}_title`];
     section.querySelector(".about").textContent = words[`${name}_about`];
@@ -46,7 +47,7 @@ darkroom.shelf = (element, props) => {
     if (question && !(await darkroom.sure(question, words.remove_yes, words.keep))) return;
     const mine = (round += 1);
     try {
-      const news = await ask(address, { method: "POST", body: JSON.stringify({ hub: select.value, consent: name === "remove", ...body }) });
+      const news = await ask(address, { method: "POST", body: JSON.stringify({ hub: select.value, home: into.value, consent: name === "remove", ...body }) });
       if (mine === round) show(news);
     } catch (problem) {
       darkroom.toast(problem.words || words.failed);
@@ -57,6 +58,7 @@ darkroom.shelf = (element, props) => {
   function show(news) {
     select.value = news.hub;
     machine.textContent = `${news.machine} · ${news.disk}`;
+    showHomes(news.homes);
     const names = new Set(news.models.map((model) => model.name));
     for (const [name, card] of known) {
       if (names.has(name)) continue;
@@ -74,10 +76,29 @@ darkroom.shelf = (element, props) => {
     plainList(others, news.others);
   }
 
+  // The question names what depends on it, which is found out only now.
+  async function withNeeds(one, address) {
+    try {
+      const { words: needs } = await ask(`${address}/needs?lang=${darkroom.language}`);
+      return { ...one, question: [one.question, needs].filter(Boolean).join(" ") };
+    } catch {
+      return one; // asking anew will say what is wrong
+    }
+  }
+
+  // Where downloads go, if there is a choice.
+  function showHomes(homes) {
+    into.parentElement.hidden = homes.length < 2;
+    if ([...into.options].map((option) => option.value).join("\n") === homes.join("\n")) return;
+    into.replaceChildren(...homes.map((home) => make("option", { value: home, textContent: home })));
+    const wanted = memory.read("home", "");
+    if (homes.includes(wanted)) into.value = wanted;
+  }
+
   function cardOf(first) {
     const part = (name, tag = "p") => make(tag, { className: name });
     const [title, status, size, fit, terms, activity, trouble] = [
-      part("title", "h3"), part("status", "span"), part("size"), part("fit"), part("terms"), part("activity"), part("trouble"),
+      part("title", "h3"), part("status", "span"), part("size"), part("need"), part("terms"), part("activity"), part("trouble"),
     ];
     const bar = make("progress", { max: 1, "aria-label": first.title });
     const link = make("a", { target: "_blank", rel: "noreferrer noopener", className: "link" });
@@ -105,7 +126,8 @@ darkroom.shelf = (element, props) => {
         if (model.link) link.href = model.link;
         bar.hidden = model.progress === null;
         bar.value = model.progress ?? 0;
-        buttons(deeds, model.acts, (one) => act(`/api/models/${encodeURIComponent(model.name)}/${one.act}`, {}, one));
+        const address = `/api/models/${encodeURIComponent(model.name)}`;
+        buttons(deeds, model.acts, async (one) => act(`${address}/${one.act}`, {}, one.question ? await withNeeds(one, address) : one));
         details.hidden = !model.files.length;
         rows(files, model.files);
       },
@@ -169,6 +191,7 @@ darkroom.shelf = (element, props) => {
     memory.write("hub", select.value);
     look();
   });
+  into.addEventListener("change", () => memory.write("home", into.value));
   document.addEventListener("visibilitychange", look);
   on("view", look);
   look();

@@ -12,10 +12,12 @@ SKELETON = """
     <h2></h2>
     <p class="machine"></p>
     <label class="hub"><span></span><select></select></label>
+    <label class="hub home" hidden><span></span><select></select></label>
   </div>
   <p class="cut-off" role="status" hidden></p>
   <div class="cards"></div>
   <section class="shared" hidden><h3></h3><p class="about"></p><ul class="files"></ul></section>
+  <section class="lora-files" hidden><h3></h3><p class="about"></p><ul class="files"></ul></section>
   <section class="others" hidden><h3></h3><p class="about"></p><ul class="files"></ul></section>
 </section>
 """
@@ -24,7 +26,7 @@ SKELETON = """
 def build_models_page(words: Words) -> gr.HTML:
     return gr.HTML(
         html_template=SKELETON,
-        js_on_load="darkroom.shelf(element, props)",
+        js_on_load="darkroom.shelf(element, props); darkroom.shelfLoras(element, props)",
         elem_id="models-page",
         apply_default_css=False,
         words=words.group("models"),

@@ -6,7 +6,10 @@ from typing import Any
 import gradio as gr
 
 from darkroom.history.library import Library
+from darkroom.origins import Origins
+from darkroom.web.loras import LoraReader
 from darkroom.web.models import Models
+from darkroom.web.order import Counter
 from darkroom.web.ui.examples import build_examples
 from darkroom.web.ui.form import Form, build_form
 from darkroom.web.ui.header import build_header
@@ -16,13 +19,17 @@ from darkroom.web.ui.models_page import build_models_page
 from darkroom.web.ui.queue import build_queue
 from darkroom.web.ui.reuse import build_reuse
 from darkroom.web.ui.strip import build_strip
+from darkroom.web.ui.submit import build_submit
 from darkroom.web.ui.viewer import build_viewer
 from darkroom.web.ui.watch import build_watch
 from darkroom.web.words import Words
 from darkroom.web.words.problems import ProblemWords
 
 
-def build_page(words: Words, problems: ProblemWords, library: Library, models: Models) -> gr.Blocks:
+def build_page(
+    words: Words, problems: ProblemWords, library: Library, origins: Origins, loras: LoraReader, counter: Counter
+) -> gr.Blocks:
+    models = loras.models
     with gr.Blocks(title=words.say("name"), analytics_enabled=False, fill_width=True) as page:
         build_header(words)
         with gr.Row(elem_id="bench"):
@@ -36,8 +43,9 @@ def build_page(words: Words, problems: ProblemWords, library: Library, models: M
         build_history()
         build_models_page(words)
         build_viewer()
-        build_reuse(words, problems, library, form, models)
+        build_reuse(words, problems, library, origins, form, loras)
         build_help(words)
+        build_submit(counter, problems)
         _remember(page, form, models)
     assert isinstance(page, gr.Blocks)
     return page

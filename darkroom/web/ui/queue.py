@@ -5,7 +5,7 @@ import gradio as gr
 # No value of ours ever goes through the template: the script puts text in as text.
 SKELETON = """
 <section class="queueing">
-  <div class="toolbar"><h2></h2><p class="state" role="status"></p><div class="deeds"></div></div>
+  <div class="toolbar"><h2></h2><p class="left"></p><p class="state" role="status"></p><div class="deeds"></div></div>
   <ol class="jobs"></ol>
   <p class="rest" hidden><span></span><button type="button" class="quiet"></button></p>
   <p class="nothing" hidden></p>

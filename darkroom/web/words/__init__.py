@@ -12,6 +12,8 @@ import yaml
 Language = Literal["en", "zh"]
 LANGUAGES: tuple[Language, ...] = get_args(Language)
 
+# Where PyYAML was built with libyaml, the same in a tenth of the time.
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 GROUPS_FOR_SCRIPTS = ("form", "views", "watch", "strip", "picture", "viewer", "reuse", "history", "queue")
 
 
@@ -51,7 +53,7 @@ def _tree(language: Language) -> dict[str, Any]:
     tree: dict[str, Any] = {}
     for file in sorted(files(__package__).iterdir(), key=lambda file: file.name):
         if file.name == f"{language}.yaml" or file.name.endswith(f".{language}.yaml"):
-            tree |= yaml.safe_load(file.read_text(encoding="utf-8"))
+            tree |= yaml.load(file.read_text(encoding="utf-8"), LOADER)
     return tree
 
 
