@@ -32,15 +32,16 @@ FLOOR = replace(
     upcast_traffic=0,
     exposed=0,
 )
-# As the kernels of a compiled step on an H100 (docs/benchmarks.md): 41 ms of float8 products, 25 of attention, 23 of
-# all else, 2 between them. A weight that is upcast is read, written in bf16, and read: not measured.
+# As the kernels of a fused step on an H100 (docs/benchmarks.md): 41 ms of float8 products, 24 of attention, 11 of all
+# else, 6 between them. Without float8 it is torch's compiler, which made 25 passes more of the same; a weight that is
+# upcast is read, written in bf16, and read: not measured.
 COMPILED = replace(
     COEFFICIENTS,
     matrix_share=0.73,
-    attention_share=0.6,
+    attention_share=0.63,
     elementwise_passes=48,
-    quantising_passes=0,
-    launching=0.002,
+    quantising_passes=-25,
+    launching=0.006,
     upcast_traffic=5,
 )
 HEAD = ("card", "GB", "float8", "streamed a step", "floor", "compiled", "uncompiled", f"{STEPS} steps, compiled")
@@ -53,7 +54,8 @@ lanes), beside 0.5 GB for a screen.
 - compiled, uncompiled = max(computing, copying) + {COEFFICIENTS.exposed:.0%} of the lesser, where computing = \
 products ÷ (share × rate) + attention ÷ ({COMPILED.attention_share:g} × rate) + passes over all rows ÷ \
 memory's rate + launching;
-- compiled: a share of {COMPILED.matrix_share:g}, {COMPILED.elementwise_passes:g} passes, \
+- compiled: a share of {COMPILED.matrix_share:g}, {COMPILED.elementwise_passes + COMPILED.quantising_passes:g} passes \
+({COMPILED.elementwise_passes:g} without float8), \
 {COMPILED.launching * 1000:g} ms; \
 uncompiled: {COEFFICIENTS.matrix_share:g}, \
 {COEFFICIENTS.elementwise_passes + COEFFICIENTS.quantising_passes:g}, \

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import torch
 from diffsynth.core.vram.initialization import skip_model_initialization
@@ -53,6 +53,7 @@ from benchmarks.measuring import (
 )
 from darkroom.catalog import DEMO
 from darkroom.engine import demo
+from darkroom.engine.compilation import Compilation, CompileWishes
 from darkroom.engine.float8 import STORED, Float8Linear, quantize, use_float8_matmul
 from darkroom.engine.flux import computation_type
 from darkroom.engine.loading import load_models
@@ -77,6 +78,11 @@ CASTS = (
     ("unscaled, upcast", False, False),
     ("unscaled, float8 matmul", False, True),
 )
+
+
+# How the demo's layers compute: weights brought to bf16, activations made float8, or all of it in fused blocks.
+Way: TypeAlias = Literal["upcast", "matmul", "fused"]
+MATMUL, FUSED = "float8 matmul", "float8 matmul, fused blocks"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,9 +118,9 @@ def compare_pictures(options: argparse.Namespace, device: torch.device) -> str:
     dtype = computation_type(device)
     made: dict[str, Pictures] = {}
     faults: list[str] = []
-    for name, models, matmul in _variants(options.network, dtype):
+    for name, models, way in _variants(options.network, dtype):
         try:
-            painter = _EnginePainter(models, device, dtype, float8_matmul=matmul)
+            painter = _EnginePainter(models, device, dtype, way)
             right = fidelity(painter, load_judge(JUDGE, device), held_out(options.pictures), width=width, height=height)
             made[name] = Pictures(pixels=torch.cat(painter.painted), right=right)
         except FAULTS as error:
@@ -127,34 +133,49 @@ def compare_pictures(options: argparse.Namespace, device: torch.device) -> str:
         scores = _points(pictures.right, made[against].right)
         rows.append([name, f"{alike.mean():.4f}", f"{alike.min():.4f}", *scores])
     labels = [f"{label}, points" for label in made[against].right] if made else []
+    if MATMUL in made and FUSED in made:
+        alike = ssim(made[FUSED].pixels, made[MATMUL].pixels)
+        faults.append(f"{FUSED} against {MATMUL}: SSIM {alike.mean():.4f}, the lowest {alike.min():.4f}")
     words = f"Demo model, {options.pictures} prompts, {width}×{height}, {DEMO.default_steps} steps, the same seeds, "
     words += f"compared with {against}. The judge's share of right answers, and by how many points it differs."
     head = ("weights", "SSIM, mean", "SSIM, lowest", "all labels", *labels)
     return "\n".join([words, "", table(head, rows), *(f"- {fault}" for fault in faults)])
 
 
-def _variants(network: Path | None, dtype: torch.dtype) -> Iterator[tuple[str, Models, bool]]:
-    """The reference first. The flag: whether activations become float8 too."""
+def _variants(network: Path | None, dtype: torch.dtype) -> Iterator[tuple[str, Models, Way]]:
+    """The reference first, and how it computes."""
     if network is None:
         folder = MODELS / "demo"
-        yield f"shipped weights, multiplied out, {_name(dtype)}", _multiplied_out(_shipped(folder, dtype), dtype), False
+        yield (
+            f"shipped weights, multiplied out, {_name(dtype)}",
+            _multiplied_out(_shipped(folder, dtype), dtype),
+            "upcast",
+        )
     else:
         state = _trained(network)
-        yield f"unquantised weights, {_name(dtype)}", _unquantised(state, dtype), False
+        yield f"unquantised weights, {_name(dtype)}", _unquantised(state, dtype), "upcast"
     with tempfile.TemporaryDirectory() as temporary:
         if network is not None:
             folder = Path(temporary)
             _export(state, folder)
-        yield "float8, upcast", _shipped(folder, dtype), False
-        yield "float8 matmul", _shipped(folder, dtype), True
+        yield "float8, upcast", _shipped(folder, dtype), "upcast"
+        yield MATMUL, _shipped(folder, dtype), "matmul"
+        yield FUSED, _shipped(folder, dtype), "fused"
 
 
 class _EnginePainter:
     """Paints through the engine, picture by picture, what the judge's program asks for."""
 
-    def __init__(self, models: Models, device: torch.device, dtype: torch.dtype, *, float8_matmul: bool) -> None:
-        self._float8_matmul = float8_matmul
+    def __init__(self, models: Models, device: torch.device, dtype: torch.dtype, way: Way) -> None:
+        self._float8_matmul = way != "upcast"
         self._pipeline = build_ours(DEMO_SHAPE, device, dtype, models)
+        if way == "fused":
+            made = tempfile.mkdtemp(prefix="fused-")
+            wishes = CompileWishes(mode="on", folder=Path(made), apart=False)
+            # Without a card the same operations are torch's own.
+            self._pipeline.compilation = Compilation(
+                self._pipeline.dit, device, dtype, wishes=wishes, missing=lambda _device: ""
+            )
         self._device = device
         self.painted: list[Tensor] = []
 

@@ -64,7 +64,7 @@ class CompileWishes:
     """`auto` compiles beside the first pictures; `on` before the first. Files go to `folder`.
 
     `any_image`: one graph for pictures of all sizes. `chosen_attention`: by the kernel that is chosen for the card, not
-    by torch. `apart`: in a process of its own.
+    by torch. `apart`: in a process of its own. `record`: fused blocks are recorded where all of them stay on the card.
     """
 
     mode: Mode = "off"
@@ -72,6 +72,7 @@ class CompileWishes:
     any_image: bool = False
     chosen_attention: bool = True
     apart: bool = True
+    record: bool = False
 
 
 class Compilation:
@@ -128,7 +129,7 @@ class Compilation:
             self.why_not = "it is switched off"
             return
         self.why_not = self._prepare(size, rows=rows, promised=promised, waiting=waiting)
-        if self.stage is not None and not streams:
+        if self.stage is not None and self.wishes.record and not streams:
             self._record(size, promised)
         if self.why_not not in PASSING:
             self._settled.add((size, rows, self._low_ranks))
