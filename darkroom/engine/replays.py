@@ -7,6 +7,7 @@ what is recorded.
 import logging
 from collections.abc import Callable, Hashable
 from contextlib import suppress
+from functools import cache
 from typing import Any, Protocol
 
 import torch
@@ -44,7 +45,6 @@ class CardReplays:
     def __init__(self, device: torch.device, *, promised: int, room: int) -> None:
         self._device, self._promised, self._room = device, promised, room
         self._graphs: dict[Hashable, torch.cuda.CUDAGraph] = {}
-        self._stream: torch.cuda.Stream | None = None
         self._pool: Any = None
         self._gave_up = False
 
@@ -61,23 +61,23 @@ class CardReplays:
         if self._graphs or self._pool is not None:
             torch.cuda.synchronize(self._device)
             self._graphs.clear()
-            self._pool, self._stream = None, None
+            self._pool = None
             torch.cuda.empty_cache()
 
     def _recorded(self, key: Hashable, work: Callable[[], None]) -> torch.cuda.CUDAGraph | None:
-        if self._stream is None:
+        if self._pool is None:
             if self._promised - torch.cuda.memory_allocated(self._device) < self._room:
                 self._gave_up = True
                 return None
             # What earlier passes left cached would lie beside the pool.
             torch.cuda.empty_cache()
             cuda: Any = torch.cuda
-            self._stream, self._pool = cuda.Stream(self._device), cuda.graph_pool_handle()
-        graph = torch.cuda.CUDAGraph()
-        self._stream.wait_stream(torch.cuda.current_stream(self._device))
+            self._pool = cuda.graph_pool_handle()
+        graph, stream = torch.cuda.CUDAGraph(), _stream_on(self._device)
+        stream.wait_stream(torch.cuda.current_stream(self._device))
         try:
             _forget_workspaces()
-            with torch.cuda.stream(self._stream):
+            with torch.cuda.stream(stream):
                 # Other threads copy weights meanwhile, which is no business of the recording.
                 graph.capture_begin(pool=self._pool, capture_error_mode="thread_local")
                 try:
@@ -98,6 +98,13 @@ class CardReplays:
 
 def replays_on(device: torch.device, *, promised: int, room: int) -> Replays:
     return CardReplays(device, promised=promised, room=room) if device.type == "cuda" else NoReplays()
+
+
+@cache
+def _stream_on(device: torch.device) -> Any:
+    """One for all pictures: torch has 32, and the next ones are those that copy weights."""
+    cuda: Any = torch.cuda
+    return cuda.Stream(device)
 
 
 def _forget_workspaces() -> None:
