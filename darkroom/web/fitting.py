@@ -8,7 +8,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
-from math import ceil
 from typing import Any
 
 from darkroom.catalog import DEMO, ModelEntry
@@ -19,9 +18,9 @@ from darkroom.jobs.process_engine import wishes_of
 from darkroom.machine import Machine
 from darkroom.planner import Plan, make_plan
 from darkroom.request import GenerationRequest
+from darkroom.web.durations import duration
 from darkroom.web.words import Words
 
-LONG = 120
 MOST_PLANS = 200
 
 
@@ -66,8 +65,7 @@ class Fitting:
         size = f"{entry.default_width} × {entry.default_height}"
         if isinstance(plan, DoesNotFit):
             return Fit(fits=False, words=words.say(f"refused.{plan.code}", **plan.details))
-        seconds = plan.seconds_per_step * entry.default_steps
-        time = words.say("models.minutes", count=ceil(seconds / 60)) if seconds > LONG else _seconds(seconds, words)
+        time = duration(plan.seconds_per_step * entry.default_steps, words)
         key = "models.fits_no_card" if plan.device == "cpu" else "models.fits"
         vram, ram = round(plan.promised_vram / GB, 1), round(plan.promised_ram / GB, 1)
         return Fit(fits=True, words=words.say(key, size=size, time=time, vram=f"{vram:g}", ram=f"{ram:g}"))
@@ -92,7 +90,3 @@ class Fitting:
                 with suppress(KeyError):  # another thread was faster
                     self._plans.popitem(last=False)
         return self._plans[key]
-
-
-def _seconds(seconds: float, words: Words) -> str:
-    return words.say("models.seconds", count=ceil(seconds))

@@ -4,7 +4,6 @@ Must not know: routes, or disks.
 """
 
 from collections.abc import Mapping, Sequence
-from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +14,10 @@ from darkroom.downloads.inventory import Item, Seen
 from darkroom.downloads.shelf import ModelState
 from darkroom.downloads.transfer import room
 from darkroom.errors import DownloadFailed
+from darkroom.web.durations import still
 from darkroom.web.fitting import Fitting
 from darkroom.web.words import Words
 from darkroom.weights import SHARED_FILES, Hub
-
-MINUTE = 90
 
 
 def shelf_view(downloads: Downloads, fitting: Fitting, hub: Hub, words: Words) -> dict[str, Any]:
@@ -161,14 +159,8 @@ def _activity(state: ModelState, tasks: Sequence[Task], words: Words) -> str:
     done, total = _bytes(state, fetching)
     parts = [words.say("models.fetched", done=room(done), total=room(total), file=file)]
     if running.rate:
-        parts += [words.say("models.rate", room=room(int(running.rate))), _left((total - done) / running.rate, words)]
+        parts += [words.say("models.rate", room=room(int(running.rate))), still((total - done) / running.rate, words)]
     return " · ".join(parts)
-
-
-def _left(seconds: float, words: Words) -> str:
-    if seconds > MINUTE:
-        return words.say("models.minutes_left", count=ceil(seconds / 60))
-    return words.say("models.seconds_left", count=max(1, ceil(seconds)))
 
 
 def _trouble(state: ModelState, tasks: Sequence[Task], hub: Hub, words: Words) -> str:
