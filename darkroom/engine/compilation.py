@@ -7,10 +7,7 @@ a whole or not at all. Must not know: where weights are, or what a graph or a ke
 import hashlib
 import importlib.util
 import logging
-import pickle
-import time
-from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -20,13 +17,14 @@ from torch import Tensor
 
 from darkroom.cards import FLOAT8_SINCE
 from darkroom.engine.attention import Order as AttentionOrder
-from darkroom.engine.compile_job import CompileJob, Making, missing_on
-from darkroom.engine.compiled_block import FAULTS, CompiledBlock, first_line
+from darkroom.engine.compile_job import Making, missing_on
+from darkroom.engine.compiled_block import CompiledBlock
 from darkroom.engine.float8 import STORED, Float8Linear, LowRank
 from darkroom.engine.fused_block import FusedBlock
 from darkroom.engine.fused_stage import FusedStage
 from darkroom.engine.kernel_order import KernelOrder
 from darkroom.engine.lora import RANK_STEP
+from darkroom.engine.makings import PASSING, Makings
 from darkroom.engine.operations import block_of
 from darkroom.engine.peaks import Peaks
 from darkroom.engine.replays import replays_on
@@ -45,16 +43,8 @@ RECORDING_BYTES = 192 << 20
 RECORDED_ROWS = 15
 # Ending of the file that says that kernels are made.
 KERNELS = ".kernels"
-# Graphs in memory: eight sizes of pictures, two kinds of blocks.
-MOST_READY = 16
-# Sizes of pictures for which one engine has graphs made. Whoever uses more gets the rest uncompiled.
-MOST_COMPILED = 24
-SECONDS_TO_LOOK = 0.2
-# Why a picture runs uncompiled while a later one may not.
-BEING_COMPILED, NO_ROOM = "it is being compiled", "the card has no room for compiling beside the picture"
-PASSING = (BEING_COMPILED, NO_ROOM)
-# What a file of another version, or half of one, raises when it is read.
-UNREADABLE = (*FAULTS, OSError, ImportError, LookupError, AttributeError, EOFError, pickle.UnpicklingError)
+# What kernels are made of.
+SOURCE = Path(__file__).with_name("kernels.py")
 
 Mode: TypeAlias = Literal["auto", "on", "off"]
 
@@ -95,13 +85,7 @@ class Compilation:
         # Of the graphs to come.
         self.attention: AttentionOrder = ()
         self._missing = missing or missing_on
-        # Graphs, and the kernels of all fused blocks.
-        self._ready: OrderedDict[Path, Any] = OrderedDict()
-        self._faults: dict[Path, str] = {}
-        self._job: CompileJob | None = None
-        self._made = 0
-        # How long graphs were made for, in all.
-        self.seconds = 0.0
+        self._makings = Makings()
         self._said: set[str] = set()
         # Sizes, with and without rows and LoRAs, for which nothing is to be compiled any more.
         self._settled: set[tuple[Size, bool, bool]] = set()
@@ -143,12 +127,20 @@ class Compilation:
             return 0
         if not _multiplies_float8(self._device):
             return self._room_for(size)
-        return CUDA_BYTES if not any(path.suffix == KERNELS for path in self._ready) else 0
+        return CUDA_BYTES if not self._makings.has_any(KERNELS) else 0
 
     def turn(self, side: Tensor) -> None:
         """A pass begins. Of each step, one is made with each `side`: a tensor that stays the same."""
         if self.stage is not None:
             self.stage.peaks.turn(side)
+
+    def state(self) -> dict[str, Tensor]:
+        """What the passes to come depend on, of those that were made."""
+        return {} if self.stage is None else self.stage.peaks.state()
+
+    def go_on(self, tensors: Mapping[str, Tensor]) -> None:
+        if self.stage is not None:
+            self.stage.peaks.go_on(tensors)
 
     def leave(self) -> None:
         """The picture is made, or will not be. Blocks are as they were. Safe to call again."""
@@ -159,9 +151,7 @@ class Compilation:
 
     def stop(self) -> None:
         """No graph is being made any more."""
-        if self._job is not None:
-            self._job.end()
-            self._job = None
+        self._makings.stop()
 
     def facts(self) -> dict[str, str | int | float]:
         if self.wishes.mode == "off":
@@ -170,7 +160,12 @@ class Compilation:
 
     @property
     def compiling(self) -> bool:
-        return self._job is not None and self._job.running
+        return self._makings.compiling
+
+    @property
+    def seconds(self) -> float:
+        """How long something was made for, in all."""
+        return self._makings.seconds
 
     # --- called by the blocks
 
@@ -189,8 +184,7 @@ class Compilation:
     def give_up(self, why: str, *, lasting: bool) -> None:
         """The rest of this picture runs uncompiled; if `lasting`, all pictures that need the same graphs."""
         for path in self._paths if lasting else ():
-            self._faults[path] = why
-            self._ready.pop(path, None)
+            self._makings.give_up(path, why)
         self._forget_stage()
         self._graphs, self._paths = {}, ()
         self.why_not = why
@@ -217,7 +211,7 @@ class Compilation:
             return orders
         if why := self._have_ready(list(orders.values()), self._room_for(size), promised, waiting):
             return why
-        self._graphs = {joint: self._ready[order.path] for joint, order in orders.items()}
+        self._graphs = {joint: self._makings[order.path] for joint, order in orders.items()}
         self._paths = tuple(order.path for order in orders.values())
         for number, block in enumerate(blocks):
             joint = number < len(self._transformer.blocks)
@@ -246,7 +240,7 @@ class Compilation:
         layers = 0
         for number, block in enumerate(blocks):
             joint = number < len(self._transformer.blocks)
-            made = FusedBlock(self, block, self._ready[self._paths[0]], joint=joint, first_layer=layers)
+            made = FusedBlock(self, block, self._makings[self._paths[0]], joint=joint, first_layer=layers)
             self._blocks.append(made)
             layers += made.layers
         device = self._indexed_device
@@ -299,56 +293,13 @@ class Compilation:
     def _have_ready(
         self, orders: Sequence[Making], room: int, promised: int, waiting: Callable[[], None]
     ) -> str | None:
-        """Read what is made, have made what is not. Why not all is there, if so. `room`: bytes that this takes."""
-        while True:
-            if (why := self._look_at_job(waiting)) is not None:
-                return why
-            if faults := [self._faults[order.path] for order in orders if order.path in self._faults]:
-                return faults[0]
-            missing = [order for order in orders if not self._is_ready(order)]
-            if not missing:
-                return None
-            if faults := [self._faults[order.path] for order in missing if order.path in self._faults]:
-                return faults[0]
-            if why := self._start(missing, room, promised):
-                return why
-
-    def _look_at_job(self, waiting: Callable[[], None]) -> str | None:
-        """Take note of what has ended. Why this picture has to do without what has not."""
-        if self._job is None:
-            return None
-        while self._job.running:
-            if self.wishes.mode != "on":
-                return BEING_COMPILED
-            waiting()
-            time.sleep(SECONDS_TO_LOOK)
-        job, self._job = self._job, None
-        self.seconds += job.seconds
-        if fault := job.fault():
-            log.warning("compiling has failed: %s", fault)
-            self._faults |= {path: fault for path in job.paths if not path.exists()}
-        else:
-            log.info("compiled in %.0f s", job.seconds)
-        return None
-
-    def _start(self, orders: Sequence[Making], room: int, promised: int) -> str | None:
-        if self._made >= MOST_COMPILED:
-            return "too many sizes of pictures"
-        if not self._has_room(room, promised):
-            return NO_ROOM
-        self._made += 1
-        log.info("compiling the transformer's blocks")
-        try:
-            orders[0].path.parent.mkdir(parents=True, exist_ok=True)
-            if self.wishes.apart:
-                self._job = CompileJob(orders)
-            else:
-                for order in orders:
-                    order.make()
-        except (*FAULTS, OSError) as error:
-            why = first_line(str(error)) or type(error).__name__
-            self._faults |= {order.path: why for order in orders}
-        return None
+        """Why not all is there, if so. `room`: bytes that making it takes."""
+        return self._makings.have_ready(
+            orders,
+            has_room=lambda: self._has_room(room, promised),
+            waiting=waiting if self.wishes.mode == "on" else None,
+            apart=self.wishes.apart,
+        )
 
     def _room_for(self, size: Size) -> int:
         width: int = self._transformer.x_embedder.out_features
@@ -365,24 +316,6 @@ class Compilation:
         is_current = self._device == torch.device("cuda")
         return torch.device("cuda", torch.cuda.current_device()) if is_current else self._device
 
-    def _is_ready(self, order: Making) -> bool:
-        """In memory, or on the disk and now in memory."""
-        path = order.path
-        if path in self._ready:
-            self._ready.move_to_end(path)
-            return True
-        if not path.exists():
-            return False
-        try:
-            self._ready[path] = order.load()
-        except UNREADABLE as error:
-            log.warning("%s cannot be read and is made anew: %s", path.name, first_line(str(error)))
-            path.unlink(missing_ok=True)
-            return False
-        while len(self._ready) > MOST_READY:
-            self._ready.popitem(last=False)
-        return True
-
 
 def _key(order: Order | KernelOrder, signature: Signature = ()) -> str:
     card: tuple[object, ...] = ()
@@ -392,7 +325,8 @@ def _key(order: Order | KernelOrder, signature: Signature = ()) -> str:
     values = {name: value for name, value in vars(order).items() if name not in ("skeleton", "path")}
     if isinstance(order, Order) and order.any_image:
         values["size"] = order.size.text
-    made_with = (VERSION, torch.__version__, triton.origin if triton else None, *card)
+    source = SOURCE.read_bytes() if isinstance(order, KernelOrder) else b""
+    made_with = (VERSION, torch.__version__, triton.origin if triton else None, source, *card)
     return hashlib.sha256(repr((made_with, values, signature)).encode()).hexdigest()[:32]
 
 

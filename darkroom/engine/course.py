@@ -4,7 +4,8 @@ DiffSynth's loop goes through all numbers of steps all the same; those that are 
 how a step is made.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -14,6 +15,14 @@ from darkroom.engine.step_cache import StepCache
 from darkroom.engine.watcher import Watcher
 
 Facts = dict[str, str | int | float]
+
+
+class Scaling(Protocol):
+    """What activations of the next step are scaled by, where that hangs on the steps before."""
+
+    def state(self) -> dict[str, Tensor]: ...
+
+    def go_on(self, tensors: Mapping[str, Tensor]) -> None: ...
 
 
 class Course:
@@ -47,16 +56,21 @@ class Course:
                 return
             yield step
 
-    def take_up(self, cache: StepCache | None, device: torch.device) -> None:
-        """The cache of this picture goes on where it was."""
-        if cache is not None and self._start is not None and self._start.figures:
+    def take_up(self, cache: StepCache | None, scaling: Scaling, device: torch.device) -> None:
+        """What steps depend on beside the latents goes on where it was."""
+        if self._start is not None:
             held = {name: tensor.to(device) for name, tensor in self._start.cached.items()}
-            cache.go_on(held, self._start.figures)
+            scaling.go_on(held)
+            if cache is not None and self._start.figures:
+                cache.go_on(held, self._start.figures)
 
-    def after(self, place: int, of: int, latents: Tensor, estimate: Tensor, cache: StepCache | None) -> Tensor:
+    def after(
+        self, place: int, of: int, latents: Tensor, estimate: Tensor, cache: StepCache | None, scaling: Scaling
+    ) -> Tensor:
         """A step was made: the latents to go on with. `estimate`: if there were no more noise to take away."""
         self.done = place + 1
         cached, figures = cache.state() if cache is not None else ({}, [])
+        cached |= scaling.state()
         reached = Start(number=self.done, latents=latents, cached=cached, figures=tuple(figures))
         self._watcher.checkpoint(self.done, lambda: pack(reached, self._identity))
         if self.done < of and self._watcher.finish_asked():

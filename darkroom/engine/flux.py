@@ -249,7 +249,7 @@ class WatchedPipeline(FluxImagePipeline):  # type: ignore[misc]
         self.step_cache = step_cache_for(
             request.step_cache, steps=request.steps, curve=self.curve, at_rest=self.residence.first_block_at_rest
         )
-        self.course.take_up(self.step_cache, self.device)
+        self.course.take_up(self.step_cache, self.compilation, self.device)
 
     def _choose_attention(self, size: Size, promised: int) -> None:
         """Of the transformer, also where it is compiled."""
@@ -379,7 +379,7 @@ class WatchedPipeline(FluxImagePipeline):  # type: ignore[misc]
         estimate = latents.float() - float(scheduler.sigmas[progress_id]) * noise_pred.float()
         of = len(scheduler.timesteps)
         self.reports.step(progress_id + 1, of, self._colours.pixels(estimate))
-        return self.course.after(progress_id, of, after, estimate, self.step_cache)
+        return self.course.after(progress_id, of, after, estimate, self.step_cache, self.compilation)
 
 
 def _texts(request: GenerationRequest) -> tuple[str, ...]:

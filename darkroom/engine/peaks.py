@@ -3,7 +3,7 @@
 All of it stays on the card: the host waits for nothing. Must not know: what layers compute.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -12,6 +12,8 @@ from darkroom.engine.float8 import LARGEST_ACTIVATION
 
 # Numbers of one layer begin at multiples of 16 bytes.
 SPACED = 4
+# In names of what is kept, before a side's number.
+STATE = "peaks."
 
 
 class Peaks:
@@ -35,12 +37,13 @@ class Peaks:
         self._peak: Sequence[Tensor] = [row[0] for row in self._now.unbind()]
 
     def turn(self, side: Tensor) -> None:
-        self._remember()
+        self._before = self._remembered()
         known = [number for number, other in enumerate(self._sides) if other is side]
-        self.trusted = bool(known)
         self._side = known[0] if known else len(self._sides)
         if not known:
             self._sides.append(side)
+        self.trusted = self._side < len(self._before)
+        if not self.trusted:
             self._before.append(torch.zeros_like(self._units))
         self._units.copy_(_units_of(self._before[self._side]))
         self._now.zero_()
@@ -55,11 +58,22 @@ class Peaks:
         """By what this pass has seen of it."""
         self._unit[layer].copy_(_units_of(self._peak[layer].view(torch.float32)))
 
-    def _remember(self) -> None:
+    def state(self) -> dict[str, Tensor]:
+        """All that passes to come are scaled by."""
+        return {f"{STATE}{side}": before for side, before in enumerate(self._remembered())}
+
+    def go_on(self, tensors: Mapping[str, Tensor]) -> None:
+        """As if the passes until now had been made here, from the `state` of whoever made them."""
+        held = {name: tensor for name, tensor in tensors.items() if name.startswith(STATE)}
+        if all(tensor.shape == self._units.shape for tensor in held.values()):
+            self._before = [tensor.to(self._units.device) for _, tensor in sorted(held.items())]
+
+    def _remembered(self) -> list[Tensor]:
+        before = [*self._before]
         if self._side is not None:
-            seen = self._now.view(torch.float32)
             # A step that is skipped sees nothing.
-            self._before[self._side] = torch.where(self._now == 0, self._before[self._side], seen)
+            before[self._side] = torch.where(self._now == 0, before[self._side], self._now.view(torch.float32))
+        return before
 
 
 def _units_of(largest: Tensor) -> Tensor:

@@ -10,18 +10,17 @@ import torch
 from torch import Tensor
 
 from darkroom.catalog import DEMO
-from darkroom.engine import compilation, tracing
+from darkroom.engine import tracing
 from darkroom.engine.compilation import Compilation, CompileWishes
 from darkroom.engine.compiled_block import first_line
 from darkroom.engine.flux import MadePicture, WatchedPipeline, load_pipeline, make_picture
 from darkroom.engine.lora import read_lora
-from darkroom.engine.replays import NoReplays
 from darkroom.engine.tracing import Order, compile_to_file
 from darkroom.engine.watcher import StopAsked, Watcher
 from darkroom.planner import Plan
 from darkroom.request import GenerationRequest, parse_request
 from darkroom.wishes import Wishes
-from tests.engine.plans import BLOCKS, largest_unit, streaming_plan
+from tests.engine.plans import BLOCKS, streaming_plan
 from tests.engine.test_float8 import likeness
 
 MODELS = Path(__file__).parents[2] / "models"
@@ -338,55 +337,3 @@ def test_a_graph_that_fails_leaves_the_picture_to_uncompiled_code(
     assert made.facts["compiled"] == "no: the kernel cannot be started"
     assert made.pixels == plain.pixels
     assert picture(pipeline, plan).pixels == plain.pixels
-
-
-# --- on a card
-
-
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA card")
-def test_on_a_card_a_compiled_picture_is_as_an_uncompiled_one_and_the_same_however_it_is_set_to_work(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    card = torch.device("cuda", torch.cuda.current_device())
-    pipeline = load_pipeline(DEMO, MODELS, card, Watcher())
-    wishes = CompileWishes(mode="on", folder=tmp_path, record=True)
-    pipeline.compilation = Compilation(pipeline.dit, card, pipeline.torch_dtype, wishes=wishes)
-    whole = pipeline.plan(order(), Wishes())
-    slot_bytes = largest_unit(replace(DEMO.architecture, number_bytes=2))
-    streamed = replace(whole, resident=whole.resident[::2], slots=3, slot_bytes=slot_bytes)
-    plain = uncompiled(pipeline, whole, steps=8)
-    # The demo is small beside what recording takes.
-    recorded = [picture(pipeline, replace(plan, promised_vram=4 << 30), steps=8) for plan in (whole, streamed)]
-    monkeypatch.setattr(compilation, "replays_on", lambda _device, **_room: NoReplays())
-    made_anew = picture(pipeline, whole, steps=8)
-    for made in (*recorded, made_anew):
-        assert made.facts["compiled"] == "yes"
-        assert likeness(made.pixels, plain.pixels, made.width, made.height) >= ALIKE_IN_FLOAT8
-        assert made.pixels == made_anew.pixels
-    assert "not recorded" not in caplog.text
-
-
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA card")
-def test_on_a_card_loras_change_a_compiled_picture_as_an_uncompiled_one_and_leave_no_trace(tmp_path: Path) -> None:
-    card = torch.device("cuda", torch.cuda.current_device())
-    pipeline = load_pipeline(DEMO, MODELS, card, Watcher())
-    pipeline.compilation = Compilation(
-        pipeline.dit, card, pipeline.torch_dtype, wishes=CompileWishes(mode="on", folder=tmp_path)
-    )
-    plan = replace(pipeline.plan(order(), Wishes()), promised_vram=4 << 30)
-    before = picture(pipeline, plan, steps=8)
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(pipeline, "_attach", lambda _uses: None)
-        ink = read_lora(MODELS / "demo" / "loras" / "ink.safetensors", pipeline.dit)
-        # One, and so many that there is no kernel for their rank.
-        for wanted in ([(ink, 1.0)], [(ink, 0.2)] * 5, []):
-            pipeline.loras.use(wanted, card)
-            pipeline.residence.table.forget()
-            made = picture(pipeline, plan, steps=8)
-            assert made.facts["compiled"] == "yes"
-            assert likeness(made.pixels, before.pixels, made.width, made.height) < ALIKE or not wanted
-            plain = uncompiled(pipeline, plan, steps=8)
-            assert likeness(made.pixels, plain.pixels, made.width, made.height) > ALIKE_WITH_LORA
-    assert made.pixels == before.pixels
