@@ -25,7 +25,7 @@ from darkroom.engine.fused_stage import FusedStage
 from darkroom.engine.kernel_order import KernelOrder
 from darkroom.engine.lora import RANK_STEP
 from darkroom.engine.makings import PASSING, Makings
-from darkroom.engine.operations import block_of
+from darkroom.engine.operations import RANKS
 from darkroom.engine.peaks import Peaks
 from darkroom.engine.replays import replays_on
 from darkroom.engine.tracing import BlockTensors, Compiled, Order, Signature, Size, skeleton_of
@@ -90,6 +90,8 @@ class Compilation:
         # Sizes, with and without rows and LoRAs, for which nothing is to be compiled any more.
         self._settled: set[tuple[Size, bool, bool]] = set()
         self._low_ranks = False
+        # Without LoRAs and with some: whether all kernels are there, which serve all sizes.
+        self._fused: set[bool] = set()
         # Of this picture. What its blocks run by: for each kind its graph, or one set of kernels for both.
         self._paths: tuple[Path, ...] = ()
         self._graphs: dict[bool, Compiled] = {}
@@ -127,7 +129,7 @@ class Compilation:
             return 0
         if not _multiplies_float8(self._device):
             return self._room_for(size)
-        return CUDA_BYTES if not self._makings.has_any(KERNELS) else 0
+        return 0 if low_ranks in self._fused else CUDA_BYTES
 
     def turn(self, side: Tensor) -> None:
         """A pass begins. Of each step, one is made with each `side`: a tensor that stays the same."""
@@ -205,7 +207,7 @@ class Compilation:
             return "there is no folder for what is compiled"
         self._low_ranks = low_ranks = any(layer.low_rank is not None for layer in layers)
         if all(layer.float8_matmul for block in blocks for layer in BlockTensors(block, rows=True).layers):
-            return self._fuse(blocks, size, promised, waiting)
+            return self._fuse(blocks, size, promised, waiting, low_ranks=low_ranks)
         orders = self._orders(size, tensors, rows=rows, low_ranks=low_ranks)
         if isinstance(orders, str):
             return orders
@@ -218,13 +220,14 @@ class Compilation:
             self._blocks.append(CompiledBlock(self, block, size, joint=joint, rows=rows, low_ranks=low_ranks))
         return None
 
-    def _fuse(self, blocks: Sequence[Any], size: Size, promised: int, waiting: Callable[[], None]) -> str | None:
+    def _fuse(
+        self, blocks: Sequence[Any], size: Size, promised: int, waiting: Callable[[], None], *, low_ranks: bool
+    ) -> str | None:
         assert self.wishes.folder is not None
         width: int = self._transformer.x_embedder.out_features
-        low_ranks = (layer.low_rank for block in blocks for layer in BlockTensors(block, rows=True).layers)
-        ranks = {0} | {block_of(len(low_rank.down)) for low_rank in low_ranks if low_rank is not None}
         orders = []
-        for rank in sorted(ranks):
+        # All that any LoRA needs: none has anything made for itself.
+        for rank in (0, *RANKS) if low_ranks else (0,):
             order = KernelOrder(
                 width=width,
                 heads=self._transformer.single_blocks[0].num_heads,
@@ -236,6 +239,7 @@ class Compilation:
             orders.append(replace(order, path=self.wishes.folder / f"{_key(order)}{KERNELS}"))
         if why := self._have_ready(orders, CUDA_BYTES, promised, waiting):
             return why
+        self._fused.add(low_ranks)
         self._paths = tuple(order.path for order in orders)
         layers = 0
         for number, block in enumerate(blocks):

@@ -67,9 +67,6 @@ class Makings:
         """What `have_ready` has made sure of."""
         return self._ready[path]
 
-    def has_any(self, suffix: str) -> bool:
-        return any(path.suffix == suffix for path in self._ready)
-
     def give_up(self, path: Path, why: str) -> None:
         """It is of no use."""
         self._faults[path] = why

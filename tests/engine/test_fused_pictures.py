@@ -10,9 +10,11 @@ import torch
 from darkroom.catalog import DEMO
 from darkroom.engine import compilation
 from darkroom.engine.compilation import Compilation, CompileWishes
+from darkroom.engine.float8 import use_float8_matmul
 from darkroom.engine.flux import load_pipeline, make_picture
 from darkroom.engine.lora import read_lora
 from darkroom.engine.replays import NoReplays
+from darkroom.engine.tracing import Size
 from darkroom.engine.watcher import StopAsked, Watcher
 from darkroom.wishes import Wishes
 from tests.engine.plans import largest_unit
@@ -56,6 +58,31 @@ def test_a_resumed_fused_picture_has_the_pixels_of_an_unbroken_one(cfg_scale: fl
     resumed = make_picture(pipeline, wanted, Watcher(), plan, keeper.content)
     assert resumed.facts["resumed_at_step"] == 3
     assert resumed.pixels == unbroken.pixels
+
+
+def test_kernels_for_loras_are_made_once_for_all_of_them_and_room_is_asked_for_until_then(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline = load_pipeline(DEMO, MODELS, CPU, Watcher())
+    wishes = CompileWishes(mode="on", folder=tmp_path, apart=False)
+    made = Compilation(pipeline.dit, CPU, pipeline.torch_dtype, wishes=wishes, missing=nothing_missing)
+    # As on a card that multiplies float8.
+    monkeypatch.setattr(compilation, "_multiplies_float8", lambda _device: True)
+    use_float8_matmul(pipeline.dit, enabled=True)
+    size, other = Size(text=DEMO.prompt_tokens, image=256), Size(text=DEMO.prompt_tokens, image=576)
+    ink = read_lora(MODELS / "demo" / "loras" / "ink.safetensors", pipeline.dit)
+
+    def rooms(*, low_ranks: bool) -> list[bool]:
+        return [made.room(each, rows=False, low_ranks=low_ranks) > 0 for each in (size, other)]
+
+    for wanted, asked_before, files in (([], True, 1), ([(ink, 1.0)], True, 4), ([(ink, 0.2)] * 5, False, 4)):
+        pipeline.loras.use(wanted, CPU)
+        assert rooms(low_ranks=bool(wanted)) == [asked_before] * 2
+        made.begin(size, rows=False, promised=0, waiting=lambda: None)
+        made.leave()
+        assert made.why_not is None
+        assert rooms(low_ranks=bool(wanted)) == [False, False]
+        assert len(list(tmp_path.glob("*.kernels"))) == files
 
 
 # --- on a card
