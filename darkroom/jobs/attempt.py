@@ -56,7 +56,7 @@ class Patience:
     is more; for `loading` while it starts or loads; for `first_step` where there is no step yet to compare with.
     """
 
-    stop: float = 1.8
+    stop: float = 1.5
     step: float = 10.0
     close: float = 5.0
     after_fault: float = 1.0

