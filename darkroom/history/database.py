@@ -16,6 +16,9 @@ from sqlalchemy.pool import ConnectionPoolEntry, NullPool, Pool
 from darkroom.errors import HistoryUnusable
 from darkroom.history import migrations
 
+CONNECTIONS = 20
+"""Kept open. The server answers up to 40 requests at once, and one more connection for each of many takes its time."""
+
 BUSY_MS = 5000
 """How long one writer waits for another."""
 
@@ -78,7 +81,8 @@ class Database:
 
 
 def _create_engine(url: URL, *, poolclass: type[Pool] | None = None, foreign_keys: bool = True) -> Engine:
-    engine = create_engine(url, poolclass=poolclass)
+    pool = {"pool_size": CONNECTIONS} if poolclass is None else {"poolclass": poolclass}
+    engine = create_engine(url, **pool)
     if engine.dialect.name != "sqlite":
         return engine
 

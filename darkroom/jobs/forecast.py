@@ -52,6 +52,7 @@ class Forecast:
         self._ledger = ledger
         self._experience = Experience()
         self._lock = threading.Lock()
+        self._adding_up = threading.Lock()
         self._last: int | None = None
         # Of jobs that wait: an order never changes.
         self._orders: dict[int, Order] = {}
@@ -89,13 +90,15 @@ class Forecast:
         if self._last is None:
             self.learn()
         key = (ids, model, self._last)
-        known_line = self._line
-        # The same tuple: nothing has changed since.
-        if known_line is not None and known_line[0][0] is ids and known_line[0][1:] == key[1:]:
-            return known_line[1]
-        found = self._line_left(ids, model)
-        self._line = (key, found)
-        return found
+        # After a change everybody asks at once: one thread adds up.
+        with self._adding_up:
+            known = self._line
+            # The same tuple: nothing has changed since.
+            if known is not None and known[0][0] is ids and known[0][1:] == key[1:]:
+                return known[1]
+            found = self._line_left(ids, model)
+            self._line = (key, found)
+            return found
 
     def _line_left(self, ids: Sequence[int], model: str | None) -> LineLeft:
         orders = self._orders_of(ids)

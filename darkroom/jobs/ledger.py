@@ -3,6 +3,7 @@
 Must not know: engines, threads, or who asks.
 """
 
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -18,7 +19,6 @@ from darkroom.jobs.line import ids_in_line
 from darkroom.request import GenerationRequest
 
 UNFINISHED: tuple[State, ...] = ("running", "paused", "waiting")
-OVERVIEWS_KEPT = 8
 AT_ONCE = 500
 """How many values one query is given: databases have a limit."""
 
@@ -73,13 +73,27 @@ class Change:
     job: Job
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Line:
+    """All unfinished jobs in their order, as they are since the change of this number. `jobs` are the first of them."""
+
+    change: int
+    waiting: tuple[int, ...] = ()
+    ids: tuple[int, ...] = ()
+    jobs: tuple[Job, ...] = ()
+
+    def reaches(self, limit: int | None) -> bool:
+        return len(self.jobs) >= len(self.ids[:limit])
+
+
 class JobLedger:
     """Safe to use from several threads and processes. Every method with an id raises NotFound unless it says more."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        # By how many jobs were asked for: the last change that was seen, and what was.
-        self._seen: dict[int | None, tuple[int, Overview]] = {}
+        self._line = _Line(change=-1)
+        # After a change everybody asks at once: one thread looks, the others wait for what it sees.
+        self._looking = threading.Lock()
 
     def of_group(self, group: str) -> tuple[Job, ...]:
         """The jobs that were submitted together, in their order."""
@@ -104,16 +118,21 @@ class JobLedger:
         """All that every page asks several times a second. What did not change since is not looked up again."""
         with self._database.reading() as session:
             change, state = _last_change(session), _state_of(session)
-            known, seen = self._seen.get(limit, (-1, None))
-            if seen is None or known != change:
-                begun, waiting = _begun_ids(session), ids_in_line(session)
-                ids = (*begun, *waiting)
-                jobs = _jobs_of(session, ids[:limit])
-                seen = Overview(jobs=jobs, ids=ids, waiting=tuple(waiting), state=state)
-                if len(self._seen) >= OVERVIEWS_KEPT:
-                    self._seen.clear()
-                self._seen[limit] = (change, seen)
-            return replace(seen, state=state)
+        line = self._line
+        if line.change != change or not line.reaches(limit):
+            with self._looking, self._database.reading() as session:
+                line, state = self._look(session, limit), _state_of(session)
+        return Overview(jobs=line.jobs[:limit], ids=line.ids, waiting=line.waiting, state=state)
+
+    def _look(self, session: Session, limit: int | None) -> _Line:
+        line, change = self._line, _last_change(session)
+        if line.change != change:
+            begun, waiting = _begun_ids(session), tuple(ids_in_line(session))
+            line = _Line(change=change, ids=(*begun, *waiting), waiting=waiting)
+        if not line.reaches(limit):
+            line = replace(line, jobs=line.jobs + _jobs_of(session, line.ids[len(line.jobs) : limit]))
+        self._line = line
+        return line
 
     def unfinished(self, limit: int | None = None) -> tuple[Job, ...]:
         """The running job, those that were paused, then those that wait, in the order in which they will run."""

@@ -321,6 +321,20 @@ def test_whoever_follows_changes_misses_none_after_jobs_are_gone(queue: JobQueue
         queue.cancel(new)
 
 
+def test_whoever_asks_for_few_jobs_or_for_all_sees_the_same_line(queue: JobQueue) -> None:
+    jobs = ask(queue, "desk", 5)
+    for limit in (1, 3, 0, None, 2):
+        seen = queue.overview(limit)
+        assert [job.id for job in seen.jobs] == jobs[:limit]
+        assert (seen.ids, seen.waiting) == (tuple(jobs), tuple(jobs))
+    queue.claim()
+    queue.pause_queue()
+    for limit in (2, None, 1):
+        seen = queue.overview(limit)
+        assert [job.state for job in seen.jobs] == ["running", *["waiting"] * 4][:limit]
+        assert (seen.ids, seen.waiting, seen.state.paused) == (tuple(jobs), tuple(jobs[1:]), True)
+
+
 def test_changes_made_together_are_told_page_by_page_without_a_gap(queue: JobQueue) -> None:
     jobs = [job.id for job in queue.submit_many([request()] * 25, "batch")]
     queue.cancel_all_waiting()

@@ -60,6 +60,12 @@ def test_the_address_shown_can_be_opened_on_this_machine(host: str) -> None:
         assert address_of(listener) == f"http://127.0.0.1:{listener.getsockname()[1]}"
 
 
+def test_a_short_answer_is_sent_at_once() -> None:
+    with listening_socket("127.0.0.1", 0) as listener:
+        # Where asyncio turns Nagle's algorithm off for what it accepts.
+        assert listener.proto == socket.IPPROTO_TCP
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_a_server_at_rest_is_small_without_torch_and_ends_cleanly(root: Path, tmp_path: Path) -> None:
     server = DarkroomServer(root, tmp_path)
