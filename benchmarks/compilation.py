@@ -38,6 +38,7 @@ from benchmarks.measuring import (
     write_section,
 )
 from benchmarks.promises import Case, Ours, sizes
+from benchmarks.rows import same_pictures
 from darkroom.engine.compilation import Compilation, CompileWishes
 from darkroom.engine.machine import look_at_machine
 from darkroom.engine.process import compiler_folders
@@ -262,7 +263,7 @@ def _report(options: argparse.Namespace, command: str, folder: Path) -> str:
             NOTES,
             *begun,
             table(HEAD, [row.cells(_eager(rows, row.case)) for row in rows]),
-            *same_pixels(rows),
+            *same_pictures((row.way, row.case, row.pixels) for row in rows if row.way != "meanwhile"),
             again,
             *sections,
         )
@@ -274,18 +275,6 @@ def cases_of(options: argparse.Namespace) -> list[Case]:
         Case(engine="ours", cap=cap, width=width, height=height, steps=options.steps)
         for width, height in options.sizes
         for cap in options.caps
-    ]
-
-
-def same_pixels(rows: Sequence[Row]) -> list[str]:
-    """A line for each way and size: whether all cards gave the same picture."""
-    found: dict[tuple[str, int, int], set[str]] = {}
-    for row in rows:
-        if row.pixels and row.way != "meanwhile":
-            found.setdefault((row.way, row.case.width, row.case.height), set()).add(row.pixels)
-    return [
-        f"{way}, {width}×{height}: {'the same pixels' if len(pixels) == 1 else f'{len(pixels)} pictures'} on all cards."
-        for (way, width, height), pixels in found.items()
     ]
 
 

@@ -4,7 +4,7 @@ Must not know: engines, or how anything was measured.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from benchmarks.measuring import Peak, Timing, gib, seconds
@@ -73,14 +73,14 @@ class Row:
         return [*cells, seconds(self.step), *wholes, seconds(self.encode), seconds(self.decode), *memory]
 
 
-def same_pictures(rows: Sequence[Row]) -> list[str]:
-    """A line for each size: on which of the cards our pictures are the same, bit for bit."""
+def same_pictures(made: Iterable[tuple[str, Case, str]]) -> list[str]:
+    """By whom, of what, its digest: a line for each size, on which of the cards it is the same, bit for bit."""
     cards: dict[str, dict[str, list[str]]] = {}
-    for row in rows:
-        if row.pixels:
-            cap = f"{row.case.cap:g} GB" if row.case.cap else "whole"
-            cards.setdefault(f"{row.case.width}×{row.case.height}", {}).setdefault(row.pixels, []).append(cap)
+    for who, case, pixels in made:
+        if pixels:
+            cap = f"{case.cap:g} GB" if case.cap else "whole"
+            cards.setdefault(f"{who}, {case.width}×{case.height}", {}).setdefault(pixels, []).append(cap)
     return [
-        f"Ours, {size}, the same pixels at: {'; at: '.join(', '.join(each) for each in found.values())}."
-        for size, found in cards.items()
+        f"{what}, the same pixels at: {'; at: '.join(', '.join(each) for each in found.values())}."
+        for what, found in cards.items()
     ]

@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "One process a row." if options.fresh else "One process for each engine, its rows one after the other.",
             NOTES if options.model == "flux1" else f"{NOTES}The demo's shapes.\n",
             table(HEAD, [row.cells() for row in rows]),
-            *same_pictures(rows),
+            *same_pictures(("Ours", row.case, row.pixels) for row in rows),
         )
     )
     print(text, flush=True)

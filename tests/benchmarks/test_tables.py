@@ -45,8 +45,8 @@ def test_engines_stand_side_by_side_and_a_row_that_fails_stops_no_other(tmp_path
 def test_the_cards_with_the_same_pictures_are_named() -> None:
     case = Case(engine="ours", cap=0, width=512, height=512, steps=2)
     cards = [(0.0, "a"), (8.0, "a"), (4.0, "b")]
-    found = [Row(case=replace(case, cap=cap), pixels=pixels) for cap, pixels in cards]
-    found.append(Row(case=replace(case, engine="stock")))
+    found = [("Ours", replace(case, cap=cap), pixels) for cap, pixels in cards]
+    found.append(("Ours", replace(case, cap=6.0), ""))
     assert same_pictures(found) == ["Ours, 512×512, the same pixels at: whole, 8 GB; at: 4 GB."]
 
 
