@@ -18,10 +18,10 @@ NEXT_STATES: Mapping[State, frozenset[State]] = {
     "running": frozenset({"waiting", "paused", "done", "failed", "cancelled"}),
     "paused": frozenset({"waiting", "cancelled"}),
     "done": frozenset(),
-    "failed": frozenset({"waiting"}),
+    "failed": frozenset({"waiting", "cancelled"}),
     "cancelled": frozenset({"waiting"}),
 }
-"""From failed and cancelled only by a person's wish to try it again."""
+"""From failed and cancelled only by a person's wish: to try it again, or to see it no more among what failed."""
 
 NEXT_CHANGE = text(
     "(SELECT coalesce(max(number), 0) + 1 FROM"

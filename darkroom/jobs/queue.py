@@ -131,6 +131,8 @@ class JobQueue(JobLedger):
 
     def cancel(self, id: int) -> None:
         with self._changing(id) as (_, row):
+            if row.state == "failed":
+                raise IllegalTransition(row.id, row.state, "cancelled")
             _cancel(row)
 
     def cancel_waiting(self, id: int) -> bool:
@@ -160,6 +162,22 @@ class JobQueue(JobLedger):
             row.become("waiting")
             row.started_at = row.finished_at = row.error_code = row.error_detail = row.checkpoint = None
             row.rung, row.faults = 0, []
+
+    def dismiss(self, id: int) -> None:
+        """A failed job is given up: it counts as cancelled, and still says why it had failed."""
+        with self._changing(id) as (_, row):
+            if row.state != "failed":
+                raise NotPossibleNow(id, row.state)
+            row.become("cancelled")
+
+    def dismiss_all(self) -> tuple[int, ...]:
+        """Every failed job; which ones."""
+        query = select(JobRow).where(JobRow.state == "failed").order_by(JobRow.id)
+        with self._database.writing(durable=True) as session:
+            rows = session.scalars(query.with_for_update(of=JobRow)).all()
+            for row in rows:
+                row.become("cancelled")
+            return tuple(row.id for row in rows)
 
     def resume_job(self, id: int) -> None:
         """A paused job is the next."""

@@ -114,7 +114,12 @@ def _error(code: str | None, detail: str | None, words: Words, *, failed: bool) 
         return {"error": "", "next": ""}
     key = f"errors.{code}" if f"errors.{code}.what" in words else "errors.other"
     cause = _in_words(code, detail, words).strip().rstrip(".。")
-    return {"error": words.say(f"{key}.what", detail=cause), "next": words.say(f"{key}.next")}
+    following = "next_at_no_size" if code == "does_not_fit" and _fits_at_no_size(detail) else "next"
+    return {"error": words.say(f"{key}.what", detail=cause), "next": words.say(f"{key}.{following}")}
+
+
+def _fits_at_no_size(detail: str | None) -> bool:
+    return detail is not None and detail.startswith("{") and not json.loads(detail).get("largest")
 
 
 def _either(words: Words, group: str, key: str) -> str:

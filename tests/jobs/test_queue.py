@@ -162,7 +162,7 @@ def change_to(wanted: State, job: int, queue: JobQueue, library: Library) -> Non
             queue.cancel(job)
 
 
-ONLY_BY_A_PERSON = {("paused", "waiting"), ("failed", "waiting"), ("cancelled", "waiting")}
+ONLY_BY_A_PERSON = {("paused", "waiting"), ("failed", "waiting"), ("failed", "cancelled"), ("cancelled", "waiting")}
 
 
 @pytest.mark.parametrize("state", NEXT_STATES)
@@ -190,7 +190,15 @@ def test_cancelling_what_waits_touches_nothing_else(state: State, queue: JobQueu
 
 @pytest.mark.parametrize("id", [0, 99, -1, 2**63, 10**30])
 def test_a_job_that_does_not_exist_is_not_found(id: int, queue: JobQueue) -> None:
-    for change in (queue.get, queue.cancel, queue.cancel_waiting, queue.put_back, queue.retry, queue.resume_job):
+    for change in (
+        queue.get,
+        queue.cancel,
+        queue.cancel_waiting,
+        queue.put_back,
+        queue.retry,
+        queue.dismiss,
+        queue.resume_job,
+    ):
         with pytest.raises(NotFound, match="job"):
             change(id)
 

@@ -84,6 +84,16 @@ def test_a_picture_that_does_not_fit_is_said_in_the_readers_language(house: Hous
     assert chinese.startswith("这张图装不下。这张显卡装不下 2048 × 2048 像素的图")
 
 
+def test_no_smaller_size_is_asked_for_where_none_would_fit(house: House, client: TestClient) -> None:
+    error = DoesNotFit("memory", model="FLUX.1", wanted=(512, 512), largest=None, gigabytes=12)
+    job = house.submit().id
+    house.queue.claim()
+    house.queue.fail(job, "does_not_fit", json.dumps({"code": error.code, **error.details}))
+    words = client.get(f"/api/jobs/{job}").json()["words"]
+    assert "at any size" in words["error"]
+    assert "smaller size" not in words["next"]
+
+
 def test_a_job_that_is_tried_again_says_why(house: House, client: TestClient) -> None:
     job = house.submit().id
     house.queue.claim()

@@ -23,6 +23,8 @@ OPERATIONS = {
     "move_job": ("POST", "/jobs/{job}/move"),
     "cancel_job": ("POST", "/jobs/{job}/cancel"),
     "retry_job": ("POST", "/jobs/{job}/retry"),
+    "dismiss_job": ("POST", "/jobs/{job}/dismiss"),
+    "dismiss_failed": ("POST", "/queue/dismiss"),
     "pause_job": ("POST", "/jobs/{job}/pause"),
     "finish_job": ("POST", "/jobs/{job}/finish"),
     "resume_job": ("POST", "/jobs/{job}/resume"),
@@ -147,7 +149,7 @@ def test_refusals_are_those_of_the_form(client: TestClient) -> None:
 
 def test_what_a_jobs_state_does_not_allow_is_a_conflict(client: TestClient) -> None:
     (job,) = ask(client)
-    for action in ("retry", "pause", "resume", "finish"):
+    for action in ("retry", "dismiss", "pause", "resume", "finish"):
         answer = client.post(f"{V1}/jobs/{job}/{action}")
         assert (answer.status_code, answer.json()["error"]) == (409, "not_possible_now"), action
     client.post(f"{V1}/jobs/{job}/cancel")
@@ -214,6 +216,19 @@ def test_the_line_is_changed_by_hand(client: TestClient) -> None:
     assert client.post(f"{V1}/jobs/{a}/retry").json()["state"] == "waiting"
     assert line(client) == [b, c, d, a]
     assert client.post(f"{V1}/queue/cancel").json() == {"cancelled": [a, b, c, d]}
+
+
+def test_what_failed_can_be_given_up_and_still_says_why(house: House, client: TestClient) -> None:
+    failed = ask(client, count=4)
+    for job in failed:
+        house.queue.claim()
+        house.queue.fail(job, "engine_fault", "x")
+    given_up = client.post(f"{V1}/jobs/{failed[1]}/dismiss").json()
+    assert (given_up["state"], given_up["error"]["code"]) == ("cancelled", "engine_fault")
+    assert client.post(f"{V1}/jobs/{failed[0]}/retry").json()["state"] == "waiting"
+    assert client.post(f"{V1}/queue/dismiss").json() == {"dismissed": failed[2:]}
+    assert client.get(f"{V1}/jobs?state=failed").json()["jobs"] == []
+    assert client.post(f"{V1}/jobs/{failed[1]}/retry").json()["state"] == "waiting"
 
 
 def test_a_group_is_cancelled_whole(house: House, client: TestClient) -> None:

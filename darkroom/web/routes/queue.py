@@ -78,6 +78,10 @@ def queue_routes(queue: JobQueue, supervisor: Supervisor) -> APIRouter:
     def cancel_waiting() -> dict[Literal["cancelled"], list[int]]:
         return {"cancelled": list(queue.cancel_all_waiting())}
 
+    @router.post("/queue/dismiss")
+    def dismiss_failed() -> dict[Literal["dismissed"], list[int]]:
+        return {"dismissed": list(queue.dismiss_all())}
+
     @router.post("/groups/{group}/cancel")
     def cancel_group(group: GroupName) -> dict[Literal["cancelled"], list[int]]:
         cancelled = list(queue.cancel_group(group))
@@ -114,6 +118,12 @@ def change_routes(queue: JobQueue, supervisor: Supervisor) -> APIRouter:
     def retry_job(job: RowId) -> JobView:
         queue.retry(job)
         supervisor.wake()
+        return one_view(job, supervisor)
+
+    @router.post("/jobs/{job}/dismiss")
+    def dismiss_job(job: RowId) -> JobView:
+        """It counts as cancelled then, and still says why it had failed."""
+        queue.dismiss(job)
         return one_view(job, supervisor)
 
     @router.post("/jobs/{job}/pause")

@@ -9,6 +9,7 @@ darkroom.line = (element) => {
   const failures = find(".failures ul");
   const rows = new Map(); // by the number of the job
   let shown = [];
+  let failed = [];
   let state = { paused: false, stop_after: null };
   let limit = MORE;
 
@@ -44,6 +45,13 @@ darkroom.line = (element) => {
   find("h2").textContent = words.title;
   find(".nothing").textContent = words.empty;
   find(".failures h3").textContent = words.failures;
+  find(".failures .head").append(
+    deed("retry-all", words.retry_all, words.retry_all, async () => {
+      for (const { id } of failed.toReversed()) if (!(await act(`/jobs/${id}/retry`))) break;
+    }),
+    deed("dismiss-all", words.dismiss_all, words.dismiss_all, async () => {
+      if (await act("/queue/dismiss")) toast(words.dismissed);
+    }));
   list.setAttribute("aria-label", words.line);
   find(".deeds").append(resume, pause, clear);
   find(".wishes").append(...darkroom.callers(deed), release);
@@ -93,6 +101,11 @@ darkroom.line = (element) => {
     } });
   }
 
+  async function dismiss(job) {
+    if (!(await act(`/jobs/${job.id}/dismiss`))) return;
+    toast(words.dismissed, { label: words.retry, action: () => act(`/jobs/${job.id}/retry`) });
+  }
+
   async function cancelGroup(job) {
     const done = await act(`/groups/${job.group}/cancel`);
     if (done) tellCancelled(done.cancelled);
@@ -133,7 +146,8 @@ darkroom.line = (element) => {
       small("up", "up", words.up, earlier),
       small("lower", "lower", words.down, later),
       row.menu,
-      small("away", "close", words.cancel, cancel));
+      small("away", "close", words.cancel, cancel),
+      small("drop", "close", words.dismiss, dismiss));
     const picture = make("div", { className: "frame" }, row.image, row.bar);
     row.item = make("li", { className: "job" }, picture,
       make("div", { className: "said" }, row.prompt, row.facts, row.doing, row.mark), tools);
@@ -152,7 +166,7 @@ darkroom.line = (element) => {
     say(row.facts, [fill(words.number, { id: job.id }), job.who, fill(words.size, job)].join(" · "));
     const { activity, detail, left, notice, error, next } = job.words;
     const told = job.state === "failed" ? [error, next] : [[activity, detail, left].filter(Boolean).join(" · "), notice];
-    say(row.doing, told.filter(Boolean).join(" "));
+    say(row.doing, told.filter(Boolean).join(darkroom.language === "zh" ? "" : " "));
     row.mark.hidden = state.stop_after !== job.id;
     const waits = job.state === "waiting";
     const runs = job.state === "running";
@@ -165,6 +179,7 @@ darkroom.line = (element) => {
     row.front.disabled = row.up.disabled = waits && !neighbour(job, -1);
     row.lower.disabled = waits && !neighbour(job, 1);
     row.away.hidden = job.state === "failed";
+    row.drop.hidden = job.state !== "failed";
     for (const [button, label] of row.labels) button.setAttribute("aria-label", `${label}: ${job.prompt}`);
     item.setAttribute("aria-posinset", place + 1);
     if (!job.preview_number || Number(row.image.dataset.number) === job.preview_number) return;
@@ -178,13 +193,14 @@ darkroom.line = (element) => {
   let hidden = 0;
   const badge = () => document.querySelector('.views a[data-view="queue"]');
 
-  function news({ jobs, count, queue, failed, cutOff }) {
+  function news({ jobs, count, queue, failed: last, cutOff }) {
     if (cutOff) return;
     const link = badge();
     if (link) link.dataset.count = count || "";
     if (!isSeen()) return;
     state = queue;
     shown = jobs;
+    failed = last;
     hidden = count - jobs.length;
     const mine = new Set([...jobs, ...failed].map(({ id }) => id));
     for (const [id, row] of rows) {
@@ -195,6 +211,7 @@ darkroom.line = (element) => {
     fillList(list, jobs);
     fillList(failures, failed);
     find(".failures").hidden = !failed.length;
+    find(".failures").classList.toggle("are-many", failed.length > 1);
     find(".rest").hidden = hidden <= 0;
     find(".rest span").textContent = fill(words.more, { count: hidden });
     find(".rest button").hidden = limit >= 500;

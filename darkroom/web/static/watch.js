@@ -41,7 +41,10 @@ darkroom.watch = (element) => {
     if (cutOff) return;
     ended.forEach(end);
     const first = jobs.find(({ state }) => state === "running") ?? jobs.find(({ state }) => state === "waiting") ?? jobs[0];
-    if (first) showJob({ ...first, words: { ...first.words, notice: first.words.notice || queue.words } });
+    if (first) {
+      const isHeld = queue.paused && first.state !== "running";
+      showJob({ ...first, isHeld, words: { ...first.words, notice: first.words.notice || queue.words } });
+    }
     else if (job !== null) rest("idle");
   }
 
@@ -83,7 +86,8 @@ darkroom.watch = (element) => {
 
   function showProgress(status) {
     const known = status.progress !== null;
-    bar.hidden = false;
+    // Nothing moves while nothing happens.
+    bar.hidden = status.isHeld;
     bar.classList.toggle("unknown", !known);
     if (known) {
       bar.setAttribute("aria-valuenow", Math.round(status.progress * 100));

@@ -9,7 +9,7 @@ SKELETON = """
   <ol class="jobs"></ol>
   <p class="rest" hidden><span></span><button type="button" class="quiet"></button></p>
   <p class="nothing" hidden></p>
-  <section class="failures" hidden><h3></h3><ul class="jobs"></ul></section>
+  <section class="failures" hidden><div class="head"><h3></h3></div><ul class="jobs"></ul></section>
   <div class="wishes" role="group"></div>
 </section>
 """
