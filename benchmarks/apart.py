@@ -14,8 +14,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from benchmarks.documents import ROOT
 from benchmarks.engines import ENGINES, build
-from benchmarks.measuring import FAULTS, ROOT, engine_environment, first_line, tidy
+from benchmarks.measuring import FAULTS, engine_environment, first_line, tidy
 from benchmarks.promises import Case
 from benchmarks.rows import Row
 from darkroom.engine.process import compiler_folders

@@ -23,10 +23,9 @@ from urllib.parse import urlsplit
 
 import psutil
 
+from benchmarks.documents import QUEUE, ROOT, command_of, write_section
 from tests.browser.server import DarkroomServer
 
-ROOT = Path(__file__).resolve().parent.parent
-DOCUMENT = ROOT / "docs" / "benchmarks.md"
 SECONDS_BETWEEN_LOOKS = 0.3
 PATIENCE_SECONDS = 3600.0
 ENDED = ("done", "failed", "cancelled")
@@ -55,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--each", type=int, default=50)
     parser.add_argument("--steps", type=int, default=1)
     parser.add_argument("--side", type=int, default=256)
-    parser.add_argument("--write", type=Path, nargs="?", const=DOCUMENT, help="put the table into this document")
+    parser.add_argument("--write", type=Path, nargs="?", const=QUEUE, help="put the table into this document")
     options = parser.parse_args(arguments)
     values = {
         "prompt": "a pond",
@@ -67,12 +66,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         tally = run(Path(folder), clients=options.clients, each=options.each, values=values)
-    command = " ".join(["python -m benchmarks.clients", *(sys.argv[1:] if arguments is None else arguments)])
+    command = command_of("benchmarks.clients", arguments)
     text = table_of(tally, command, options.clients, options.each, time.monotonic() - began)
     sys.stdout.write(text + "\n" + "\n".join(tally.wrong) + "\n")
     if options.write:
-        from benchmarks.measuring import write_section
-
         write_section(options.write, "clients", text)
     return 1 if tally.wrong else 0
 

@@ -18,19 +18,10 @@ from pathlib import Path
 import torch
 
 from benchmarks.apart import caps, cases_of, engines, measure_apart
+from benchmarks.documents import ENGINE, command_of, write_section
 from benchmarks.engines import ENGINES
 from benchmarks.expectations import expectations
-from benchmarks.measuring import (
-    DOCUMENT,
-    OUT_OF_MEMORY,
-    command_of,
-    gib,
-    machine_line,
-    say,
-    seconds,
-    table,
-    write_section,
-)
+from benchmarks.measuring import OUT_OF_MEMORY, gib, machine_line, say, seconds, table
 from benchmarks.promises import Case, sizes
 from benchmarks.rows import Row
 
@@ -133,7 +124,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--kept", type=Path, help="a file of rows: what it lacks is measured and added")
     parser.add_argument("--limit", type=float, default=1500, help="seconds; rows not reached by then say so")
     parser.add_argument("--row-limit", type=float, default=420, help="seconds; the first of an engine with building")
-    parser.add_argument("--write", type=Path, nargs="?", const=DOCUMENT, help="put the tables into this document")
+    parser.add_argument("--write", type=Path, nargs="?", const=ENGINE, help="put the tables into this document")
     return parser.parse_args(arguments)
 
 

@@ -18,16 +18,15 @@ from typing import Any
 
 import torch
 
+from benchmarks.documents import ENGINE, command_of, write_section
 from benchmarks.full_size import make_ours, request_of
 from benchmarks.measuring import (
-    DOCUMENT,
     FAULTS,
     Clock,
     Gauge,
     again_as_the_engine,
     cap_card,
     check_picture,
-    command_of,
     first_line,
     gib,
     machine_line,
@@ -35,7 +34,6 @@ from benchmarks.measuring import (
     seconds,
     table,
     tidy,
-    write_section,
 )
 from benchmarks.promises import Case, Ours, sizes
 from benchmarks.rows import same_pictures
@@ -330,7 +328,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--folder", type=Path, help="where compiled code is kept; else a new one")
     parser.add_argument("--first", action="store_true", help="the first picture of this process too")
     parser.add_argument("--limit", type=float, default=210, help="seconds; rows not reached by then say so")
-    parser.add_argument("--write", type=Path, nargs="?", const=DOCUMENT, help="put the tables into this document")
+    parser.add_argument("--write", type=Path, nargs="?", const=ENGINE, help="put the tables into this document")
     return parser.parse_args(arguments)
 
 

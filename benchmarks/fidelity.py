@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import T5TokenizerFast
 
+from benchmarks.documents import ENGINE, ROOT, command_of, write_section
 from benchmarks.full_size import (
     DEMO_SHAPE,
     MODELS,
@@ -36,21 +37,7 @@ from benchmarks.full_size import (
     request_of,
     step_inputs,
 )
-from benchmarks.measuring import (
-    DOCUMENT,
-    FAULTS,
-    ROOT,
-    Clock,
-    Gauge,
-    again_as_the_engine,
-    command_of,
-    first_line,
-    machine_line,
-    say,
-    table,
-    tidy,
-    write_section,
-)
+from benchmarks.measuring import FAULTS, Clock, Gauge, again_as_the_engine, first_line, machine_line, say, table, tidy
 from darkroom.catalog import DEMO
 from darkroom.engine import demo
 from darkroom.engine.compilation import Compilation, CompileWishes
@@ -389,7 +376,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--size", default="512x512", help="WIDTHxHEIGHT of the pictures")
     parser.add_argument("--model", choices=("flux1", "demo"), default="flux1", help="shape of the transformer's pass")
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--write", type=Path, nargs="?", const=DOCUMENT, help="put the tables into this document")
+    parser.add_argument("--write", type=Path, nargs="?", const=ENGINE, help="put the tables into this document")
     options = parser.parse_args(arguments)
     demo.register()
     return options

@@ -24,7 +24,8 @@ from diffsynth.pipelines.flux_image import FluxImagePipeline, model_fn_flux_imag
 from torch import Tensor, nn
 from transformers import CLIPTokenizer, T5TokenizerFast
 
-from benchmarks.measuring import GIB, ROOT, Clock, Timing
+from benchmarks.documents import ROOT
+from benchmarks.measuring import GIB, Clock, Timing
 from darkroom.catalog import DEMO, FLUX1_DEV, ModelEntry
 from darkroom.engine import demo
 from darkroom.engine.float8 import Float8Linear, quantize, use_float8_matmul

@@ -15,21 +15,19 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from benchmarks.documents import ENGINE, command_of, write_section
 from benchmarks.fidelity import ssim
 from benchmarks.full_size import DEMO_SHAPE, MODELS, Models, build_ours, make_ours, plan_ours, request_of
 from benchmarks.measuring import (
-    DOCUMENT,
     FAULTS,
     Clock,
     Gauge,
     again_as_the_engine,
-    command_of,
     first_line,
     machine_line,
     milliseconds,
     say,
     table,
-    write_section,
 )
 from darkroom.catalog import DEMO
 from darkroom.engine import demo
@@ -262,7 +260,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--rows", type=int, default=4608, help="tokens that a layer sees")
     parser.add_argument("--width", type=int, default=WIDTH, help="of the layers that are timed")
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--write", type=Path, nargs="?", const=DOCUMENT, help="put the tables into this document")
+    parser.add_argument("--write", type=Path, nargs="?", const=ENGINE, help="put the tables into this document")
     options = parser.parse_args(arguments)
     demo.register()
     return options

@@ -26,11 +26,10 @@ from typing import Any
 
 from PIL import Image
 
+from benchmarks.documents import QUEUE, ROOT, command_of, write_section
 from darkroom.jobs.healing import KILLED
 from tests.browser.server import DarkroomServer
 
-ROOT = Path(__file__).resolve().parent.parent
-DOCUMENT = ROOT / "docs" / "benchmarks.md"
 WIDTH = 120
 DATABASE = "history.db"
 PATIENCE_SECONDS = 1800.0
@@ -59,7 +58,7 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=256)
     parser.add_argument("--longest", type=float, default=8.0, help="seconds between two kills, at most")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--write", type=Path, nargs="?", const=DOCUMENT, help="put the table into this document")
+    parser.add_argument("--write", type=Path, nargs="?", const=QUEUE, help="put the table into this document")
     arguments = parser.parse_args()
     # Pictures of seconds are to be cut off in their middle as well.
     os.environ["DARKROOM_ENGINE__CHECKPOINT_SECONDS"] = "0.3"
@@ -77,8 +76,6 @@ def main() -> None:
     report = {"kills": tally.kills, "while": tally.stages, "checks": tally.checks, **tally.facts}
     sys.stdout.write(json.dumps({**report, "seconds": round(seconds), "wrong": tally.wrong}, indent=2) + "\n")
     if arguments.write:
-        from benchmarks.measuring import command_of, write_section
-
         command = command_of("benchmarks.kill_loop", None)
         text = table_of(tally, command, f"{arguments.side}×{arguments.side}, {arguments.steps} steps", seconds)
         write_section(arguments.write, "kill-loop", text)

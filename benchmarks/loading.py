@@ -18,19 +18,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from benchmarks.documents import ENGINE, command_of, write_section
 from benchmarks.full_size import SHAPES, Models, build_ours, plan_ours, random_models, request_of
-from benchmarks.measuring import (
-    DOCUMENT,
-    again_as_the_engine,
-    command_of,
-    gib,
-    machine_line,
-    say,
-    seconds,
-    table,
-    tidy,
-    write_section,
-)
+from benchmarks.measuring import again_as_the_engine, gib, machine_line, say, seconds, table, tidy
 from darkroom.architecture import flat_bytes
 from darkroom.engine.flux import computation_type, make_picture
 from darkroom.engine.mapped_file import MappedFile
@@ -214,7 +204,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--folder", type=Path, help="on the disk that is measured; the system's own for what passes")
     parser.add_argument("--side", type=int, default=512, help="of the picture, in pixels")
-    parser.add_argument("--write", type=Path, nargs="?", const=DOCUMENT, help="put the table into this document")
+    parser.add_argument("--write", type=Path, nargs="?", const=ENGINE, help="put the table into this document")
     return parser.parse_args(arguments)
 
 

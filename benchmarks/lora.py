@@ -20,10 +20,10 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from benchmarks.documents import ENGINE, command_of, write_section
 from benchmarks.full_size import SHAPES, build_ours, make_ours, request_of
 from benchmarks.int8 import LAYERS, WIDTH
 from benchmarks.measuring import (
-    DOCUMENT,
     FAULTS,
     GIB,
     Clock,
@@ -31,7 +31,6 @@ from benchmarks.measuring import (
     again_as_the_engine,
     cap_card,
     check_picture,
-    command_of,
     first_line,
     gib,
     machine_line,
@@ -40,7 +39,6 @@ from benchmarks.measuring import (
     seconds,
     table,
     tidy,
-    write_section,
 )
 from darkroom.engine.compilation import Compilation, CompileWishes
 from darkroom.engine.float8 import STORED, Float8Linear, LowRank, quantize, scaled_activations, use_float8_matmul
@@ -299,7 +297,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--folder", type=Path, help="where compiled code is kept; else a new one")
     parser.add_argument("--limit", type=float, default=210, help="seconds; rows not reached by then say so")
-    parser.add_argument("--write", type=Path, nargs="?", const=DOCUMENT, help="put the tables into this document")
+    parser.add_argument("--write", type=Path, nargs="?", const=ENGINE, help="put the tables into this document")
     return parser.parse_args(arguments)
 
 

@@ -21,6 +21,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
+from benchmarks.documents import ROOT
 from darkroom.engine.process import ENVIRONMENT, EXPANDABLE_SEGMENTS
 from darkroom.engine.watcher import Watcher
 from darkroom.errors import DarkroomError
@@ -31,8 +32,6 @@ GIB = 2**30
 TAKEN = int(0.7 * GIB)
 # Calls that a short one is timed over.
 REPEAT = 20
-ROOT = Path(__file__).parent.parent
-DOCUMENT = ROOT / "docs" / "benchmarks.md"
 SAMPLING_SECONDS = 0.02
 OUT_OF_MEMORY = "out of memory"
 # What may end one row of a table without ending the others.
@@ -329,22 +328,3 @@ def machine_line(device: torch.device) -> str:
         f"{name}, torch {torch.__version__}, DiffSynth {diffsynth}, "
         f"Python {platform.python_version()}, {time.strftime('%Y-%m-%d')}"
     )
-
-
-def command_of(module: str, arguments: Sequence[str] | None) -> str:
-    """The command as a document shows it: of a path on this machine, the last name."""
-    words = sys.argv[1:] if arguments is None else arguments
-    return " ".join(["python -m", module, *(Path(word).name if Path(word).is_absolute() else word for word in words)])
-
-
-def write_section(document: Path, name: str, text: str) -> None:
-    """Put the text between `<!-- name -->` and `<!-- /name -->`; where they are not there yet, they come to the end."""
-    first, last = f"<!-- {name} -->", f"<!-- /{name} -->"
-    content = document.read_text(encoding="utf-8") if document.exists() else ""
-    section = f"{first}\n{text.strip()}\n{last}"
-    before, found, rest = content.partition(first)
-    if found:
-        _, _, after = rest.partition(last)
-        document.write_text(before + section + after, encoding="utf-8")
-    else:
-        document.write_text(f"{content.rstrip()}\n\n{section}\n".lstrip(), encoding="utf-8")

@@ -19,22 +19,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks.documents import ENGINE, command_of, write_section
 from benchmarks.fidelity import JUDGE, ssim
 from benchmarks.full_size import MODELS, SHAPES, build_ours, make_ours, plan_ours, request_of
-from benchmarks.measuring import (
-    DOCUMENT,
-    GIB,
-    Clock,
-    Gauge,
-    again_as_the_engine,
-    cap_card,
-    command_of,
-    machine_line,
-    say,
-    seconds,
-    table,
-    write_section,
-)
+from benchmarks.measuring import GIB, Clock, Gauge, again_as_the_engine, cap_card, machine_line, say, seconds, table
 from darkroom.catalog import ModelEntry, Preset
 from darkroom.engine import demo
 from darkroom.engine.compilation import CompileWishes
@@ -283,7 +271,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--threads", type=int, default=0, help="of the processor; 0: as many as torch takes")
     parser.add_argument("--fit", action="store_true", help="only find the curve of the demo's step cache")
-    parser.add_argument("--write", type=Path, nargs="?", const=DOCUMENT, help="put the table into this document")
+    parser.add_argument("--write", type=Path, nargs="?", const=ENGINE, help="put the table into this document")
     options = parser.parse_args(arguments)
     demo.register()
     entry = SHAPES[options.model].entry

@@ -17,9 +17,9 @@ from pathlib import Path
 
 import torch
 
+from benchmarks.documents import ENGINE, command_of, write_section
 from benchmarks.full_size import SHAPES, build_ours, make_ours, plan_ours, request_of
 from benchmarks.measuring import (
-    DOCUMENT,
     FAULTS,
     GIB,
     Clock,
@@ -29,7 +29,6 @@ from benchmarks.measuring import (
     again_as_the_engine,
     cap_card,
     check_picture,
-    command_of,
     first_line,
     gib,
     machine_line,
@@ -38,7 +37,6 @@ from benchmarks.measuring import (
     seconds,
     table,
     tidy,
-    write_section,
 )
 from darkroom.engine.compilation import CompileWishes
 from darkroom.engine.flux import computation_type
@@ -306,7 +304,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--previews", action="store_true", help="a preview each step, as for a page")
     parser.add_argument("--compile", type=Path, help="blocks run compiled; the folder of what is compiled")
     parser.add_argument("--limit", type=float, default=540, help="seconds; rows not reached by then say so")
-    parser.add_argument("--write", type=Path, nargs="?", const=DOCUMENT, help="put the table into this document")
+    parser.add_argument("--write", type=Path, nargs="?", const=ENGINE, help="put the table into this document")
     options = parser.parse_args(arguments)
     options.profiles = [float(each) for each in options.profiles.split(",")]
     return options

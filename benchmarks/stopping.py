@@ -15,6 +15,7 @@ from pathlib import Path
 from statistics import median
 from textwrap import fill
 
+from benchmarks.documents import QUEUE, ROOT, command_of, write_section
 from darkroom.engine.process import serve
 from darkroom.history.database import Database, sqlite_url
 from darkroom.history.library import Library
@@ -25,8 +26,6 @@ from darkroom.jobs.queue import JobQueue
 from darkroom.jobs.supervisor import Supervisor
 from darkroom.request import parse_request
 
-ROOT = Path(__file__).resolve().parent.parent
-DOCUMENT = ROOT / "docs" / "benchmarks.md"
 STAGES: tuple[Activity, ...] = ("starting", "loading", "encoding", "denoising", "decoding")
 LONGEST_PICTURE = 600.0
 WIDTH = 120
@@ -104,7 +103,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--stops", type=int, default=10, help="in each stage")
     parser.add_argument("--side", type=int, default=1024)
     parser.add_argument("--steps", type=int, default=20)
-    parser.add_argument("--write", type=Path, nargs="?", const=DOCUMENT, help="put the table into this document")
+    parser.add_argument("--write", type=Path, nargs="?", const=QUEUE, help="put the table into this document")
     options = parser.parse_args(arguments)
     chance, found = random.Random(1), dict[Activity, list[float]]()
     with tempfile.TemporaryDirectory() as folder:
@@ -117,7 +116,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         finally:
             bench.close()
     rows = "\n".join(_row(stage, seconds) for stage, seconds in found.items())
-    command = " ".join(["python -m benchmarks.stopping", *(sys.argv[1:] if arguments is None else arguments)])
+    command = command_of("benchmarks.stopping", arguments)
     about = (
         f"`{command}`, the demo model at {options.side}×{options.side}, a step takes {step:.2f} s, {os.cpu_count()} "
         f"cores, load {os.getloadavg()[0]:.1f}. Seconds from the wish until the job is cancelled; an engine that "
@@ -126,8 +125,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     text = f"{fill(about, WIDTH)}\n\n| while | stops | median | most |\n|---|---|---|---|\n{rows}"
     sys.stdout.write(text + "\n")
     if options.write:
-        from benchmarks.measuring import write_section
-
         write_section(options.write, "stopping", text)
     too_long = [max(seconds) for seconds in found.values() if seconds and max(seconds) > MOST_SECONDS]
     return 1 if too_long else 0

@@ -15,8 +15,9 @@ from pathlib import Path
 import torch
 
 from benchmarks.apart import caps, cases_of, engines, measure_apart
+from benchmarks.documents import ENGINE, command_of, write_section
 from benchmarks.engines import ENGINES
-from benchmarks.measuring import DOCUMENT, command_of, machine_line, say, table, write_section
+from benchmarks.measuring import machine_line, say, table
 from benchmarks.promises import MIXED, Case, fifty_pictures, sizes
 from benchmarks.rows import HEAD, NOTES, Row, same_pictures
 
@@ -74,7 +75,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--previews", action="store_true", help="ours makes a preview each step, as it does for a page")
     parser.add_argument("--fresh", action="store_true", help="a process for each row")
     parser.add_argument("--limit", type=float, default=540, help="seconds; rows not reached by then say so")
-    parser.add_argument("--write", type=Path, nargs="?", const=DOCUMENT, help="put the table into this document")
+    parser.add_argument("--write", type=Path, nargs="?", const=ENGINE, help="put the table into this document")
     parser.add_argument("--fifty", action="store_true", help="fifty pictures in a row of mixed sizes, at the first cap")
     parser.add_argument("--pictures", type=int, default=50, help="with --fifty: how many")
     options = parser.parse_args(arguments)

@@ -6,18 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks.measuring import (
-    Clock,
-    Gauge,
-    Peak,
-    Timing,
-    check_picture,
-    command_of,
-    first_line,
-    ram_bytes,
-    table,
-    write_section,
-)
+from benchmarks.documents import command_of, write_section
+from benchmarks.measuring import Clock, Gauge, Peak, Timing, check_picture, first_line, ram_bytes, table
 from benchmarks.promises import growth, mark_of
 
 CPU = torch.device("cpu")
