@@ -137,7 +137,7 @@ def multiplied(
         stored.t(),
         scale_a=unit,
         scale_b=scale,
-        bias=None if bias is None or bias_apart else bias.to(dtype),
+        bias=None if bias_apart else bias if bias is None or bias.dtype == dtype else bias.to(dtype),
         out_dtype=dtype,
         use_fast_accum=True,
         out=into,

@@ -83,6 +83,8 @@ class Slot:
         self.freed = lane.event()
         # Whoever had this memory before may still be at work on it.
         lane.mark_used(self.freed)
+        # Each costs the host some microseconds, and what stays is shown in every pass.
+        self._awaited, self._marked = True, True
         self.place = -1
         self.held: Layout | None = None
         self._lane = lane
@@ -96,6 +98,8 @@ class Slot:
             return
         self.cancel()
         self.held = None
+        self._mark_used()
+        self._awaited = False
         source = self._lane.source(unit)
         if source is None:
             self._delivery = staging.send(unit, self)
@@ -110,11 +114,19 @@ class Slot:
             held, self.held = self.held, None
             self._delivery.wait()
             self._delivery, self.held = None, held
-        self._lane.work_after(self.copied)
+        if not self._awaited:
+            self._lane.work_after(self.copied)
+            self._awaited = True
+        self._marked = False
         views = self._views.get(unit.layout)
         if views is None:
             views = self._views[unit.layout] = unit.layout.views(self.buffer)
         unit.show(views)
+
+    def end_turn(self, *, is_filled_soon: bool) -> None:
+        """The work on what it shows has been asked for. What is not to be filled anew soon can say so then."""
+        if is_filled_soon:
+            self._mark_used()
 
     def cancel(self) -> None:
         """A copy that has not been asked of the device yet never will be."""
@@ -130,6 +142,11 @@ class Slot:
         self._views.clear()
         self.buffer = self._lane.buffer(0)
         self.held = None
+
+    def _mark_used(self) -> None:
+        if not self._marked:
+            self._lane.mark_used(self.freed)
+            self._marked = True
 
 
 class Delivery:

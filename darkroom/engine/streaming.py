@@ -159,8 +159,9 @@ class BlockStream:
     def _end_turn(self) -> None:
         slot, self._at_work = self._at_work, None
         if slot is not None:
-            self._lane.mark_used(slot.freed)
-            if slot in self._ring:
+            in_ring = slot in self._ring
+            slot.end_turn(is_filled_soon=in_ring)
+            if in_ring:
                 self._free.append(slot)
 
     def _advance(self) -> None:
