@@ -49,3 +49,7 @@ class Stock(Protocol):
     def act(self, name: str, act: str, hub: Hub, home: str = "") -> None:
         """`act` is get, check, pause or remove. `home` is the folder to fetch into; "": the models folder."""
         ...
+
+    def needs(self, name: str) -> str:
+        """What depends on it, in sentences; "" where nothing does."""
+        ...

@@ -4,6 +4,7 @@ Must not know: what is said on the terminal.
 """
 
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import closing
 from typing import Any
 
 from darkroom.cli.darkroom import CLIENT, View
@@ -12,6 +13,9 @@ from darkroom.config import Settings
 from darkroom.downloads.downloads import Downloads
 from darkroom.downloads.shelf import Shelf
 from darkroom.hardware import look_without_torch
+from darkroom.history.database import Database, has_history, sqlite_url
+from darkroom.history.library import Library
+from darkroom.history.lock import FolderLock
 from darkroom.jobs.queue import Job, JobQueue
 from darkroom.loras.folders import LoraFolders
 from darkroom.prompts.tokens import TokenCounter
@@ -19,6 +23,7 @@ from darkroom.request import GenerationRequest
 from darkroom.web.fitting import Fitting
 from darkroom.web.loras import LoraReader
 from darkroom.web.models import Models
+from darkroom.web.needs import Needs
 from darkroom.web.order import Counter
 from darkroom.web.prompt_views import reading_of
 from darkroom.web.queue_views import queue_view
@@ -84,6 +89,7 @@ class HereStock:
 
     def __init__(self, shelf: Shelf, settings: Settings) -> None:
         self._shelf = shelf
+        self._settings = settings
         self._words = load_words()["en"]
         self._fitting = Fitting(settings, look_without_torch)
         self._places: set[str] = set()
@@ -110,3 +116,11 @@ class HereStock:
             case _:
                 self._downloads.forget(str(item.file.place) for item in state.own_items)
                 self._shelf.remove_model(name)
+
+    def needs(self, name: str) -> str:
+        history, address = self._settings.folders.history, self._settings.database_url
+        if not address and not has_history(history):
+            return ""
+        with FolderLock(history), closing(Database(address or sqlite_url(history))) as database:
+            database.open()
+            return Needs(JobQueue(database), Library(database, history)).of_model(name, self._words)

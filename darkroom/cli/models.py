@@ -62,7 +62,7 @@ def remove_model(stock: Stock, name: str, hub: Hub, terminal: Terminal, *, agree
     model = _model(stock, name, hub)
     question = next((each["question"] for each in model["acts"] if each["act"] == "remove"), None)
     if question is not None and not agreed:
-        answer = terminal.agrees(question)
+        answer = terminal.agrees(" ".join(part for part in (question, stock.needs(model["name"])) if part))
         if answer is None:
             raise InvalidRequest(Problem(field="--yes", value="missing", allowed="--yes, where nobody can be asked"))
         if not answer:

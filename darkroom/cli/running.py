@@ -71,6 +71,10 @@ class Running:
     def act(self, name: str, act: str, hub: Hub, home: str = "") -> None:
         self._ask("POST", f"/api/models/{name}/{act}", json={"hub": hub, "home": home})
 
+    def needs(self, name: str) -> str:
+        words: str = self._ask("GET", f"/api/models/{name}/needs").json()["words"]
+        return words
+
     def _ask(self, method: str, path: str, **options: Any) -> httpx2.Response:
         try:
             answer = self._client.request(method, path, **options)

@@ -16,6 +16,7 @@ from sqlalchemy.pool import ConnectionPoolEntry, NullPool, Pool
 from darkroom.errors import HistoryUnusable
 from darkroom.history import migrations
 
+SQLITE_FILE = "history.db"
 CONNECTIONS = 20
 """Kept open. The server answers up to 40 requests at once, and one more connection for each of many takes its time."""
 
@@ -25,7 +26,12 @@ BUSY_MS = 5000
 
 def sqlite_url(folder: Path) -> URL:
     """The database of a history folder."""
-    return URL.create("sqlite", database=str(folder / "history.db"))
+    return URL.create("sqlite", database=str(folder / SQLITE_FILE))
+
+
+def has_history(folder: Path) -> bool:
+    """Whether there is a SQLite database of earlier."""
+    return (folder / SQLITE_FILE).is_file()
 
 
 class Database:

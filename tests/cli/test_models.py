@@ -17,10 +17,13 @@ from darkroom.cli.terminal import Terminal
 from darkroom.downloads.records import Wanted
 from darkroom.downloads.shelf import Shelf
 from darkroom.errors import CommandRefused, DownloadFailed, InvalidRequest
+from darkroom.history.database import Database, sqlite_url
+from darkroom.jobs.queue import JobQueue
 from tests.browser.server import DarkroomServer
 from tests.cli.conftest import Command, Screen
 from tests.downloads.conftest import CONTENT, Bench, bench, hub, make_bench, one_hub, settings_of, small
 from tests.downloads.hub import Hub
+from tests.history.examples import request
 
 __all__ = ["bench", "hub", "make_bench", "one_hub"]
 
@@ -136,6 +139,26 @@ def test_nothing_is_removed_without_consent(desk: Desk, bench: Bench, monkeypatc
     assert remove_model(desk.stock, "small", "modelscope", asking, agreed=False) == 0
     assert not bench.path.exists()
     assert "3.0 MB" in screen.getvalue()
+
+
+def test_who_waits_for_a_model_is_named_before_it_is_removed(
+    desk: Desk, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    get_model(desk.stock, "small", "modelscope", desk.terminal)
+    assert desk.stock.needs("small") == ""
+    history = bench.settings.folders.history
+    assert not history.exists()
+    with closing(Database(sqlite_url(history))) as database:
+        database.open()
+        jobs = [JobQueue(database).submit(request(model=name)).id for name in ("small", "demo")]
+    screen = Screen()
+    monkeypatch.setattr("sys.stdin", Screen("n\n"))
+    with pytest.raises(CommandRefused, match="Nothing was removed"):
+        remove_model(
+            desk.stock, "small", "modelscope", Terminal(as_json=False, out=io.StringIO(), err=screen), agreed=False
+        )
+    assert f"#{jobs[0]}" in screen.getvalue()
+    assert f"#{jobs[1]}" not in screen.getvalue()
 
 
 def test_of_a_model_whose_file_cannot_be_had_the_name_is_said(hub: Hub, tmp_path: Path) -> None:
