@@ -171,7 +171,13 @@ def test_a_command_that_is_interrupted_leaves_no_job(root: Path, tmp_path: Path,
     assert command("models", "list").code == 0  # the settings are written
     line = [sys.executable, "app.py", "--config", str(tmp_path / "config.yaml"), "generate", "a house", "--json"]
     process = subprocess.Popen(
-        [*line, "--steps", "100"], cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*line, "--steps", "100"],
+        cwd=root,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # Tests that a shell runs in the background ignore Ctrl + C, and so would what they start.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     database, queue, library = history_of(tmp_path)
     until = time.monotonic() + 60
