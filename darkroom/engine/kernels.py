@@ -196,17 +196,23 @@ def _keep_largest(values, mask, peak):
 
 
 @triton.jit
-def _product(narrow, up, row, rows, column, column_mask, rank, block: tl.constexpr, parts: tl.constexpr):
-    """narrow · upᵀ, of these rows and columns. `narrow` is a sum of parts."""
+def _sum_of(narrow, up, row, rows, rank, block: tl.constexpr, parts: tl.constexpr):
+    """Of the parts of `narrow`, these rows, in the type of `up`."""
     places = tl.arange(0, block)
-    known = (places < rank)[None, :]
-    known_rows = (row < rows)[:, None] & known
+    mask = (row < rows)[:, None] & (places < rank)[None, :]
     place = narrow + row[:, None] * rank + places[None, :]
-    left = tl.load(place, known_rows, 0.0)
+    total = tl.load(place, mask, 0.0)
     for part in tl.static_range(1, parts):
-        left += tl.load(place + part * rows * rank, known_rows, 0.0)
-    right = tl.load(up + column[:, None] * rank + places[None, :], column_mask[:, None] & known, 0.0)
-    return tl.dot(left.to(up.dtype.element_ty), tl.trans(right))
+        total += tl.load(place + part * rows * rank, mask, 0.0)
+    return total.to(up.dtype.element_ty)
+
+
+@triton.jit
+def _product(left, up, column, column_mask, rank, block: tl.constexpr):
+    """left · upᵀ, of these columns."""
+    places = tl.arange(0, block)
+    mask = column_mask[:, None] & (places < rank)[None, :]
+    return tl.dot(left, tl.trans(tl.load(up + column[:, None] * rank + places[None, :], mask, 0.0)))
 
 
 @triton.jit
@@ -270,7 +276,8 @@ def _store(
     inverse = 1.0 / tl.load(unit)
     values = tl.load(hidden + row[:, None] * hidden_row + column[None, :], mask, 0.0).to(tl.float32)
     if block:
-        values += _product(narrow, up, row, rows, column, column_mask, rank, block, parts)
+        left = _sum_of(narrow, up, row, rows, rank, block, parts)
+        values += _product(left, up, column, column_mask, rank, block)
     if is_gelu:
         # With tanh: x · sigmoid(2 · √(2/π) · (x + 0.044715 x³)), and exp(x) as a power of two.
         power = values * (values * values * -0.1029432397 - 2.302208199)
@@ -307,6 +314,8 @@ def _turn(
     cosine = tl.load(angle, token_mask[:, None], 0.0)
     sine = tl.load(angle + 2, token_mask[:, None], 0.0)
     weights = tl.load((query_weight if kind == 0 else key_weight) + column).to(tl.float32)
+    if block:
+        left = _sum_of(narrow, up, token, tokens, rank, block, parts)
     for number in range(heads_at_once):
         head = tl.program_id(1) * heads_at_once + number
         first = (kind * heads + head) * head_width
@@ -315,7 +324,7 @@ def _turn(
         place = projected + token[:, None] * row + first + column[None, :]
         values = tl.load(place, mask, 0.0).to(tl.float32)
         if block:
-            values += _product(narrow, up, token, tokens, first + column, is_there, rank, block, parts)
+            values += _product(left, up, first + column, is_there, rank, block)
             # As it would be in memory.
             values = values.to(projected.dtype.element_ty).to(tl.float32)
         if kind < 2:
@@ -352,7 +361,8 @@ def _add(
     values = tl.load(hidden + place, mask, 0.0).to(tl.float32)
     beside = tl.load(added + place, mask, 0.0).to(tl.float32)
     if block:
-        beside += _product(narrow, up, row, rows, column, column_mask, rank, block, parts)
+        left = _sum_of(narrow, up, row, rows, rank, block, parts)
+        beside += _product(left, up, column, column_mask, rank, block)
     values += tl.load(gate + column, column_mask, 0.0).to(tl.float32)[None, :] * beside
     tl.store(into + place, values.to(into.dtype.element_ty), mask)
 
