@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from benchmarks.documents import ENGINE, command_of, write_section
-from benchmarks.fidelity import ssim
 from benchmarks.full_size import DEMO_SHAPE, MODELS, Models, build_ours, make_ours, plan_ours, request_of
+from benchmarks.likeness import ssim
 from benchmarks.measuring import (
     FAULTS,
     Clock,

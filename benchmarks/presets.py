@@ -20,8 +20,9 @@ import torch
 from torch import Tensor
 
 from benchmarks.documents import ENGINE, command_of, write_section
-from benchmarks.fidelity import JUDGE, ssim
+from benchmarks.fidelity import JUDGE
 from benchmarks.full_size import MODELS, SHAPES, build_ours, make_ours, plan_ours, request_of
+from benchmarks.likeness import ssim
 from benchmarks.measuring import GIB, Clock, Gauge, again_as_the_engine, cap_card, machine_line, say, seconds, table
 from darkroom.catalog import ModelEntry, Preset
 from darkroom.engine import demo

@@ -14,6 +14,7 @@ import torch
 
 from benchmarks import apart, compare, fidelity, loading, presets, promises, streaming
 from benchmarks.full_size import DEMO_SHAPE, SHAPES
+from benchmarks.likeness import ssim
 from benchmarks.promises import Case
 from benchmarks.rows import HEAD, Row, same_pictures
 
@@ -122,8 +123,8 @@ def test_float8_is_compared_in_pictures_and_in_one_pass(tmp_path: Path) -> None:
 def test_a_picture_is_like_itself_and_not_like_noise() -> None:
     draw = torch.Generator().manual_seed(1)
     pictures = torch.rand(2, 3, 32, 32, generator=draw) * 2 - 1
-    assert fidelity.ssim(pictures, pictures).allclose(torch.ones(2))
-    assert float(fidelity.ssim(pictures, pictures.flip(-1)).max()) < 0.3
+    assert ssim(pictures, pictures).allclose(torch.ones(2))
+    assert float(ssim(pictures, pictures.flip(-1)).max()) < 0.3
 
 
 @pytest.mark.usefixtures("in_this_process")
