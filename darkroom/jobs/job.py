@@ -60,6 +60,11 @@ class Job:
     faults: tuple[Fault, ...] = ()
     checkpoint: str | None = None
 
+    @property
+    def is_given_up(self) -> bool:
+        """It had failed, and a person wants no more of it."""
+        return self.state == "cancelled" and self.error_code is not None
+
 
 def job_of(row: JobRow) -> Job:
     return Job(

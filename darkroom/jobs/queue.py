@@ -158,10 +158,14 @@ class JobQueue(JobLedger):
         with self._changing(id) as (session, row):
             if row.state not in ("failed", "cancelled"):
                 raise NotPossibleNow(id, row.state)
-            place_last(session, [row], row.client)
-            row.become("waiting")
-            row.started_at = row.finished_at = row.error_code = row.error_detail = row.checkpoint = None
-            row.rung, row.faults = 0, []
+            _begin_anew(session, row)
+
+    def retry_failed(self) -> tuple[int, ...]:
+        """Every failed job, the oldest first; which ones."""
+        with self._changing_failed() as (session, rows):
+            for row in rows:
+                _begin_anew(session, row)
+            return tuple(row.id for row in rows)
 
     def dismiss(self, id: int) -> None:
         """A failed job is given up: it counts as cancelled, and still says why it had failed."""
@@ -170,11 +174,9 @@ class JobQueue(JobLedger):
                 raise NotPossibleNow(id, row.state)
             row.become("cancelled")
 
-    def dismiss_all(self) -> tuple[int, ...]:
+    def dismiss_failed(self) -> tuple[int, ...]:
         """Every failed job; which ones."""
-        query = select(JobRow).where(JobRow.state == "failed").order_by(JobRow.id)
-        with self._database.writing(durable=True) as session:
-            rows = session.scalars(query.with_for_update(of=JobRow)).all()
+        with self._changing_failed() as (_, rows):
             for row in rows:
                 row.become("cancelled")
             return tuple(row.id for row in rows)
@@ -280,6 +282,12 @@ class JobQueue(JobLedger):
             yield session, row
 
     @contextmanager
+    def _changing_failed(self) -> Iterator[tuple[Session, Sequence[JobRow]]]:
+        query = select(JobRow).where(JobRow.state == "failed").order_by(JobRow.id)
+        with self._database.writing(durable=True) as session:
+            yield session, session.scalars(query.with_for_update(of=JobRow)).all()
+
+    @contextmanager
     def _changing_queue(self) -> Iterator[QueueRow]:
         with self._database.writing(durable=True) as session:
             row = session.get(QueueRow, 1)
@@ -311,6 +319,14 @@ def _wait_again(session: Session, row: JobRow) -> None:
     row.become("waiting")
     row.started_at = None
     give_turn_back(session, row.client)
+
+
+def _begin_anew(session: Session, row: JobRow) -> None:
+    """At the end of its client's line, and on the first rung."""
+    place_last(session, [row], row.client)
+    row.become("waiting")
+    row.started_at = row.finished_at = row.error_code = row.error_detail = row.checkpoint = None
+    row.rung, row.faults = 0, []
 
 
 def _cancel(row: JobRow) -> None:

@@ -86,7 +86,9 @@ class Webhooks:
             has_ended = False
             for change in changes:
                 self._place = (change.number, change.job.id)
-                has_ended = has_ended or change.job.state in ("done", "failed", "cancelled")
+                # What failed has ended before it was given up.
+                is_end = change.job.state in ("done", "failed", "cancelled") and not change.job.is_given_up
+                has_ended = has_ended or is_end
                 if change.job.state in ("done", "failed"):
                     self._put(self._hooks.on_job_done, _ended(change.job))
             if has_ended and not self._ledger.counts():

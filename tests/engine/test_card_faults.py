@@ -138,7 +138,7 @@ def test_an_engine_in_a_step_without_an_end_can_be_ended_and_the_card_is_free_ag
 
 def test_what_another_program_leaves_of_the_card_is_enough_for_a_small_picture() -> None:
     with neighbour(leaves=CONTEXT + WORK), engine() as process:
-        picture(process)
+        assert int(picture(process).facts["peak_mib"]) * MIB <= CONTEXT + WORK
 
 
 def test_another_program_may_come_between_two_pictures_and_go_again() -> None:

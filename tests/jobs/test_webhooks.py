@@ -77,6 +77,18 @@ def test_each_end_and_the_empty_queue_are_told(queue: JobQueue, library: Library
     assert (told["job"], told["state"], told["error"]) == (failed, "failed", "out_of_memory")
 
 
+def test_giving_up_what_failed_ends_nothing_once_more(queue: JobQueue, library: Library) -> None:
+    listener = Listener()
+    with Webhooks(HOOKS, queue, send=listener):
+        failed = end(queue, library, "failed")
+        eventually(lambda: len(listener.heard) == 2)
+        queue.dismiss(failed)
+        time.sleep(0.7)
+        end(queue, library)
+        eventually(lambda: len(listener.heard) == 4)
+    assert listener.events() == ["job_done", "queue_empty", "job_done", "queue_empty"]
+
+
 def test_a_queue_in_which_something_waits_is_not_empty(queue: JobQueue, library: Library) -> None:
     listener = Listener()
     with Webhooks(HOOKS, queue, send=listener):

@@ -25,6 +25,7 @@ OPERATIONS = {
     "retry_job": ("POST", "/jobs/{job}/retry"),
     "dismiss_job": ("POST", "/jobs/{job}/dismiss"),
     "dismiss_failed": ("POST", "/queue/dismiss"),
+    "retry_failed": ("POST", "/queue/retry"),
     "pause_job": ("POST", "/jobs/{job}/pause"),
     "finish_job": ("POST", "/jobs/{job}/finish"),
     "resume_job": ("POST", "/jobs/{job}/resume"),
@@ -229,6 +230,17 @@ def test_what_failed_can_be_given_up_and_still_says_why(house: House, client: Te
     assert client.post(f"{V1}/queue/dismiss").json() == {"dismissed": failed[2:]}
     assert client.get(f"{V1}/jobs?state=failed").json()["jobs"] == []
     assert client.post(f"{V1}/jobs/{failed[1]}/retry").json()["state"] == "waiting"
+
+
+def test_all_that_failed_is_tried_again_in_its_order(house: House, client: TestClient) -> None:
+    failed = ask(client, count=3)
+    for job in failed:
+        house.queue.claim()
+        house.queue.fail(job, "engine_fault", "x")
+    (later,) = ask(client, count=1)
+    assert client.post(f"{V1}/queue/retry").json() == {"retried": failed}
+    assert line(client) == [later, *failed]
+    assert all(house.queue.get(job).error_code is None for job in failed)
 
 
 def test_a_group_is_cancelled_whole(house: House, client: TestClient) -> None:

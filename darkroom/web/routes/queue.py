@@ -80,7 +80,13 @@ def queue_routes(queue: JobQueue, supervisor: Supervisor) -> APIRouter:
 
     @router.post("/queue/dismiss")
     def dismiss_failed() -> dict[Literal["dismissed"], list[int]]:
-        return {"dismissed": list(queue.dismiss_all())}
+        return {"dismissed": list(queue.dismiss_failed())}
+
+    @router.post("/queue/retry")
+    def retry_failed() -> dict[Literal["retried"], list[int]]:
+        retried = list(queue.retry_failed())
+        supervisor.wake()
+        return {"retried": retried}
 
     @router.post("/groups/{group}/cancel")
     def cancel_group(group: GroupName) -> dict[Literal["cancelled"], list[int]]:

@@ -9,7 +9,6 @@ darkroom.line = (element) => {
   const failures = find(".failures ul");
   const rows = new Map(); // by the number of the job
   let shown = [];
-  let failed = [];
   let state = { paused: false, stop_after: null };
   let limit = MORE;
 
@@ -46,9 +45,7 @@ darkroom.line = (element) => {
   find(".nothing").textContent = words.empty;
   find(".failures h3").textContent = words.failures;
   find(".failures .head").append(
-    deed("retry-all", words.retry_all, words.retry_all, async () => {
-      for (const { id } of failed.toReversed()) if (!(await act(`/jobs/${id}/retry`))) break;
-    }),
+    deed("retry-all", words.retry_all, words.retry_all, () => act("/queue/retry")),
     deed("dismiss-all", words.dismiss_all, words.dismiss_all, async () => {
       if (await act("/queue/dismiss")) toast(words.dismissed);
     }));
@@ -193,14 +190,13 @@ darkroom.line = (element) => {
   let hidden = 0;
   const badge = () => document.querySelector('.views a[data-view="queue"]');
 
-  function news({ jobs, count, queue, failed: last, cutOff }) {
+  function news({ jobs, count, queue, failed, cutOff }) {
     if (cutOff) return;
     const link = badge();
     if (link) link.dataset.count = count || "";
     if (!isSeen()) return;
     state = queue;
     shown = jobs;
-    failed = last;
     hidden = count - jobs.length;
     const mine = new Set([...jobs, ...failed].map(({ id }) => id));
     for (const [id, row] of rows) {
