@@ -3,6 +3,7 @@
 Must not know: forms, or where the entries come from.
 """
 
+import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import TypeAlias
@@ -22,15 +23,25 @@ class Models:
     def __init__(self, supply: Callable[[], tuple[ModelEntry, ...]], settings: Settings) -> None:
         self._supply = supply
         self._settings = settings
+        self._asking = threading.Lock()
         self._kept: tuple[float, tuple[ModelEntry, ...]] = (float("-inf"), ())
 
     @property
     def entries(self) -> tuple[ModelEntry, ...]:
+        """As they were a moment ago."""
         asked_at, entries = self._kept
-        if time.monotonic() - asked_at >= KEPT_SECONDS:
-            entries = self._supply()
-            self._kept = (time.monotonic(), entries)
-        return entries
+        return entries if time.monotonic() - asked_at < KEPT_SECONDS else self.look(asked_at)
+
+    def look(self, before: float = float("inf")) -> tuple[ModelEntry, ...]:
+        """As they are at this moment; `before`: only if nobody has looked since then."""
+        # One after the other, so that what was seen later is never replaced by what was seen earlier.
+        with self._asking:
+            asked_at, entries = self._kept
+            if asked_at <= before:
+                asked_at = time.monotonic()
+                entries = self._supply()
+                self._kept = (asked_at, entries)
+            return entries
 
     @property
     def presets(self) -> Mapping[str, tuple[Preset, ...]]:
@@ -51,7 +62,9 @@ class Models:
         return known.title if known is not None else otherwise or name
 
     def get(self, name: object) -> ModelEntry | None:
-        return next((entry for entry in self.entries if entry.name == name), None)
+        known = next((entry for entry in self.entries if entry.name == name), None)
+        # It may have come this very moment.
+        return known or next((entry for entry in self.look() if entry.name == name), None)
 
     def now(self) -> "Models":
         """As they are at this moment, and stay."""

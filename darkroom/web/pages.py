@@ -80,7 +80,7 @@ class Pages:
 
     async def _renew(self, language: Language, stack: AsyncExitStack) -> None:
         async with self._building:
-            if await run_in_threadpool(lambda: self._models.entries) == self._built[language].entries:
+            if await run_in_threadpool(self._models.look) == self._built[language].entries:
                 return
             built = await run_in_threadpool(self._build, language)
             # The old one stays for those who have it open: its background work ends with the server.

@@ -14,7 +14,7 @@ from darkroom.history.metadata.found import Findings
 from darkroom.web.form import FIELDS, size_limits, unknown_model
 from darkroom.web.loras import LoraReader
 
-What = Literal["all", "all_but_seed", "prompt", "seed", "size"]
+What = Literal["all", "all_but_seed", "prompt", "seed", "size", "model"]
 CHOICES: tuple[What, ...] = get_args(What)
 
 FIELDS_OF: Mapping[What, tuple[str, ...]] = {
@@ -23,6 +23,7 @@ FIELDS_OF: Mapping[What, tuple[str, ...]] = {
     "prompt": ("prompt", "negative_prompt"),
     "seed": ("seed",),
     "size": ("width", "height"),
+    "model": ("model", "width", "height", "steps", "guidance", "step_cache", "prompt_tokens"),
 }
 SIDES = ("width", "height")
 

@@ -55,6 +55,7 @@ def _model(state: ModelState, tasks: Mapping[str, Task], fitting: Fitting, hub: 
         "title": entry.title,
         "status": status,
         "fits": fit.fits,
+        "usable": state.is_here,
         "progress": _progress(state, own_tasks),
         "link": entry.link or (page_of(hub, source) if source else ""),
         "words": {

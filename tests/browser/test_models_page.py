@@ -92,15 +92,44 @@ def test_a_download_breaks_is_paused_goes_on_and_makes_a_picture(visit: Visit, h
     press(card(person), "resume")
     expect(card(person).locator(".status")).to_have_text("Here")
     assert (models / PLACE).read_bytes() == hub.files[REPOSITORY, "second.safetensors"]
-    # Whoever opens the form now can choose it.
-    person.page.goto(person.page.url.split("#")[0])
-    person.page.wait_for_function("window.darkroom?.form?.restored")
-    expect(person.page.locator("#model")).to_be_visible()
-    person.page.locator("#model input").click()
-    person.page.get_by_role("option", name="A second one").click()
+    # The page was opened before it came.
+    press(card(person), "use")
+    expect(person.page.locator("#model input")).to_have_value("A second one")
+    expect(person.page.locator("#model-hint")).to_contain_text("Size, steps and guidance follow this model")
     person.fill(prompt="a red house", steps=2, width=256, height=256)
     person.generate()
     person.see_picture()
+    assert person.history()[0]["request"]["model"] == "second"
+
+
+def test_the_form_offers_what_is_there_and_keeps_what_was_typed(visit: Visit) -> None:
+    person = visit()
+    create = person.page.locator('.views a[data-view="create"]')
+    choice = person.page.locator("#model input")
+    person.fill(prompt="a red house")
+    open_models(person)
+    press(card(person), "get")
+    expect(card(person).locator(".status")).to_have_text("Here")
+    create.click()
+    expect(choice).to_have_value("Darkroom demo")
+    expect(person.field("prompt")).to_have_value("a red house")
+    open_models(person)
+    person.page.evaluate("window.samePage = true")
+    press(card(person), "use")
+    expect(choice).to_have_value("A second one")
+    assert person.page.evaluate("window.samePage")
+    expect(person.field("prompt")).to_have_value("a red house")
+    open_models(person)
+    press(card(person, "demo"), "use")
+    expect(choice).to_have_value("Darkroom demo")
+    open_models(person)
+    press(card(person), "remove")
+    person.page.locator("dialog.sure").get_by_role("button", name="Remove").click()
+    expect(card(person).locator(".status")).to_have_text("Not here")
+    create.click()
+    expect(person.field("prompt")).to_be_visible()
+    expect(choice).not_to_be_visible()
+    expect(person.field("prompt")).to_have_value("a red house")
 
 
 def test_a_damaged_file_is_found_and_mended_and_a_model_removed(visit: Visit, hub: Hub, models: Path) -> None:

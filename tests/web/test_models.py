@@ -1,5 +1,6 @@
 """A page with more than one model, over HTTP: each order is measured by the model it names."""
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,9 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from darkroom.catalog import DEMO
+from darkroom.catalog import DEMO, ModelEntry
+from darkroom.config import Settings
+from darkroom.web.models import Models
 from darkroom.web.reuse import reuse
 from tests.web.conftest import ADDRESS, VALUES, House
 from tests.web.two_models import LARGE, TWO, reader_of
@@ -56,6 +59,44 @@ def test_the_size_of_a_reused_picture_is_measured_by_its_model_and_else_by_the_f
     assert reuse(large, "size", "large", reader_of(TWO)).problems == ()
     (problem,) = reuse(large | {"height": 512}, "size", "demo", reader_of(TWO)).problems
     assert (problem.field, problem.allowed) == ("width", "256 to 512 pixels")
+
+
+def test_a_model_alone_brings_its_figures_and_leaves_the_prompt() -> None:
+    whole = VALUES | {"model": "large", "width": 1024, "height": 768, "prompt": "a pier", "seed": 7}
+    found = reuse(whole, "model", "demo", reader_of(TWO))
+    assert found.problems == ()
+    assert {"prompt", "seed", "loras"}.isdisjoint(found.values)
+    assert (found.values["model"], found.values["width"], found.values["height"]) == ("large", 1024, 768)
+
+
+def test_one_that_came_this_moment_is_known_and_an_older_look_never_replaces_a_newer() -> None:
+    there: list[ModelEntry] = [DEMO]
+    slow, seen = threading.Event(), threading.Event()
+
+    def supply() -> tuple[ModelEntry, ...]:
+        found = tuple(there)
+        if threading.current_thread().name == "slow":
+            seen.set()
+            slow.wait()
+        return found
+
+    models = Models(supply, Settings())
+    assert models.names == ("demo",)
+    there.append(LARGE)
+    assert models.names == ("demo",), "kept for a moment"
+    assert models.get("large") is LARGE
+    assert models.names == ("demo", "large")
+    there.remove(LARGE)
+    earlier = threading.Thread(target=models.look, name="slow")
+    earlier.start()
+    seen.wait()
+    there.append(LARGE)
+    later = threading.Thread(target=models.look)
+    later.start()
+    slow.set()
+    earlier.join()
+    later.join()
+    assert models.names == ("demo", "large")
 
 
 def test_the_page_lets_a_person_choose_among_the_models(client: TestClient, empty_client: TestClient) -> None:

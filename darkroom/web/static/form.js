@@ -5,13 +5,15 @@ darkroom.form = (() => {
   const { ask, language, memory, on, tell } = darkroom;
   let values = {};
   let restored = false;
+  let models = [];
   let timer = 0;
   let asked = 0;
 
   const input = (name) => document.querySelector(`#${name} textarea, #${name} input[type=number]`);
 
   // Gradio passes values in order and without names; they are kept by name, so that a later order finds them.
-  function restore(names, given, models) {
+  function restore(names, given, offered) {
+    models = offered;
     const kept = memory.read("form", {});
     if (!models.includes(kept.model)) delete kept.model;
     values = Object.fromEntries(names.map((name, place) => [name, kept[name] ?? given[place]]));
@@ -100,5 +102,8 @@ darkroom.form = (() => {
     for (const name of Object.keys(values)) input(name)?.setAttribute("aria-invalid", name in problems);
   });
 
-  return { restore, save, read, set, write, input, get restored() { return restored; } };
+  // Whether these, and no others, are the models that can be chosen.
+  const offers = (names) => names.length === models.length && names.every((name) => models.includes(name));
+
+  return { restore, save, read, set, write, input, offers, get restored() { return restored; } };
 })();

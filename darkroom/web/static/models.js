@@ -1,11 +1,11 @@
 // Another model has other sizes, steps and guidance. What was a named shape or preset stays the one of that name; whoever
 // comes back to a model finds its figures as they were. Whatever happened is said under the choice.
-darkroom.models = (element, props) => {
+darkroom.models = (() => {
   const { form, on, fill, tell } = darkroom;
-  const { table, words } = props;
-  const line = element.querySelector(".hint");
   const FIGURES = ["width", "height", "steps", "guidance", "step_cache", "prompt_tokens"];
   const left = {}; // the figures each model had when another was chosen
+  let table = {}; // empty where there is no choice
+  let words = {};
   let note = "";
 
   const named = (choices, figures) =>
@@ -20,25 +20,48 @@ darkroom.models = (element, props) => {
     return width > 0 && height > 0 ? nearest : model.start;
   }
 
-  darkroom.models.choose = (name) => {
-    const before = form.read();
+  // What this model is asked for after the one before.
+  function turnTo(name, before) {
     const [old, next] = [table[before.model], table[name]];
-    if (!next || name === before.model) return [];
     left[before.model] = Object.fromEntries(FIGURES.map((field) => [field, before[field]]));
     const size = sizeOf(next, before, old && named(old.shapes, before));
     const fineness = next.presets[old && named(old.presets, before)] ?? next.start;
     const figures = left[name] ?? { ...next.start, ...fineness, width: size.width, height: size.height };
     note = fill(left[name] ? words.as_left : words.follows, figures);
+    if (figures.width > 0 && figures.height > 0) tell("shape", figures);
+    return figures;
+  }
+
+  // In the form.
+  function choose(name) {
+    const before = form.read();
+    if (!table[name] || name === before.model) return [];
+    const figures = turnTo(name, before);
     form.set("model", name);
     for (const field of FIGURES) form.set(field, figures[field]);
-    if (figures.width > 0 && figures.height > 0) tell("shape", figures);
     return [];
-  };
+  }
 
-  on("form", ({ model }) => {
-    line.textContent = [table[model]?.about, note].filter(Boolean).join(" · ");
-    // A model that was made to do without it has no use for its handle.
-    document.querySelector(".figure:has(#guidance)")?.classList.toggle("unused", table[model]?.guidance === false);
-  });
-  on("reused", () => (note = ""));
-};
+  // From outside of it: the server fills the form, and says so if it does not know the model.
+  function use(name) {
+    const before = form.read();
+    if (name === before.model) return darkroom.views.show("create");
+    const figures = table[name] ? turnTo(name, before) : {};
+    const said = note;
+    darkroom.reuse({ values: { model: name, ...figures }, what: "model" });
+    note = said;
+  }
+
+  function show(element, props) {
+    const line = element.querySelector(".hint");
+    ({ table, words } = props);
+    on("form", ({ model }) => {
+      line.textContent = [table[model]?.about, note].filter(Boolean).join(" · ");
+      // A model that was made to do without it has no use for its handle.
+      document.querySelector(".figure:has(#guidance)")?.classList.toggle("unused", table[model]?.guidance === false);
+    });
+    on("reused", () => (note = ""));
+  }
+
+  return { show, choose, use };
+})();

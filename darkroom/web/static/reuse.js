@@ -1,5 +1,5 @@
 // Parameters back into the form: of a picture of ours by its number or by the link /?picture=…, or of a file that a person
-// drops or chooses. The server reads and checks; `fillIn` hands its answer to the form.
+// drops or chooses; a model by the link /?model=…. The server reads and checks; `fillIn` hands its answer to the form.
 let darkroomFormIsFilled = false; // by what this browser remembers
 darkroom.on("form", () => (darkroomFormIsFilled = true));
 
@@ -18,13 +18,16 @@ darkroom.reuseParts = (element, props, watch, fillIn) => {
     if (props.value?.said) darkroom.toast(props.value.said);
   });
 
-  const linked = Number(new URLSearchParams(location.search).get("picture"));
-  if (Number.isInteger(linked) && linked > 0) {
+  const linked = new URLSearchParams(location.search);
+  const [picture, model] = [Number(linked.get("picture")), linked.get("model")];
+  const isPicture = Number.isInteger(picture) && picture > 0;
+  if (isPicture || model) {
     // Once only: a reload shows what was typed since.
     window.history.replaceState(null, "", location.pathname + location.hash);
     const go = () => {
-      darkroom.reuse({ id: linked, what: "all" });
-      tell("choose", { id: linked });
+      if (!isPicture) return darkroom.models.use(model);
+      darkroom.reuse({ id: picture, what: "all" });
+      tell("choose", { id: picture });
     };
     if (darkroomFormIsFilled) go();
     else window.addEventListener("darkroom:form", () => setTimeout(go), { once: true });

@@ -10,6 +10,7 @@ darkroom.shelf = (element, props) => {
   const [select, into] = element.querySelectorAll("select");
   const known = new Map();
   let timer = 0;
+  let usable = null;
   let round = 0; // answers to an older question are dropped
 
   element.querySelector("h2").textContent = words.title;
@@ -70,10 +71,16 @@ darkroom.shelf = (element, props) => {
       const card = known.get(model.name);
       card.update(model);
     }
+    usable = news.models.filter((model) => model.usable).map((model) => model.name);
     const order = news.models.map((model) => known.get(model.name).element);
     if (order.some((card, place) => cards.children[place] !== card)) cards.append(...order);
     fileList(shared, news.shared);
     plainList(others, news.others);
+  }
+
+  function use(name) {
+    if (darkroom.form.offers(usable)) darkroom.models.use(name);
+    else location.assign(`${location.pathname}?model=${encodeURIComponent(name)}`);
   }
 
   // The question names what depends on it, which is found out only now.
@@ -127,7 +134,11 @@ darkroom.shelf = (element, props) => {
         bar.hidden = model.progress === null;
         bar.value = model.progress ?? 0;
         const address = `/api/models/${encodeURIComponent(model.name)}`;
-        buttons(deeds, model.acts, async (one) => act(`${address}/${one.act}`, {}, one.question ? await withNeeds(one, address) : one));
+        const first = model.usable ? [{ act: "use", words: words.use }] : [];
+        buttons(deeds, [...first, ...model.acts], async (one) => {
+          if (one.act === "use") return use(model.name);
+          act(`${address}/${one.act}`, {}, one.question ? await withNeeds(one, address) : one);
+        });
         details.hidden = !model.files.length;
         rows(files, model.files);
       },
@@ -194,5 +205,12 @@ darkroom.shelf = (element, props) => {
   into.addEventListener("change", () => memory.write("home", into.value));
   document.addEventListener("visibilitychange", look);
   on("view", look);
+  // The form offers what was there when the page came; a new page loses nothing of what was typed.
+  document.addEventListener("click", (event) => {
+    const asIs = event.ctrlKey || event.metaKey || event.shiftKey || !usable || darkroom.form.offers(usable);
+    if (asIs || !event.target.closest?.('.views a[data-view="create"]')) return;
+    event.preventDefault();
+    location.assign(location.pathname);
+  });
   look();
 };

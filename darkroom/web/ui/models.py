@@ -27,7 +27,7 @@ def build_model(words: Words, models: Models) -> gr.Dropdown:
         )
         gr.HTML(
             html_template=HINT,
-            js_on_load="darkroom.models(element, props)",
+            js_on_load="darkroom.models.show(element, props)",
             elem_id="model-hint",
             apply_default_css=False,
             table={entry.name: _of_model(entry, models, words, named=not several) for entry in models.entries},

@@ -66,7 +66,7 @@ def _asked_for(
     if isinstance(values, dict):
         origin = asked.get("origin")
         origin = origin[:LONGEST_ORIGIN] if isinstance(origin, str) else ""
-        return values, words.say("reuse.filled_from", origin=origin), []
+        return values, "" if _what(asked) == "model" else words.say("reuse.filled_from", origin=origin), []
     id = asked.get("id")
     if isinstance(id, bool) or not isinstance(id, int):
         raise NotFound("picture", id)
