@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -113,13 +113,14 @@ class DarkroomServer:
 
     @contextmanager
     def engine_held(self) -> Iterator[None]:
-        """What the engine does lasts as long as a test needs to see it."""
+        """What the engine does lasts as long as a test needs to see it. It may be killed meanwhile."""
         engine = self.engine_id()
         os.kill(engine, signal.SIGSTOP)
         try:
             yield
         finally:
-            os.kill(engine, signal.SIGCONT)
+            with suppress(ProcessLookupError):
+                os.kill(engine, signal.SIGCONT)
 
     def engine_id(self) -> int:
         listing = subprocess.run(

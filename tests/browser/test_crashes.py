@@ -1,6 +1,5 @@
 """Processes that die in the middle of a picture: the page says so, and no picture is lost."""
 
-import re
 import signal
 
 import pytest
@@ -25,11 +24,7 @@ def darkroom(lasting_darkroom: DarkroomServer) -> DarkroomServer:
 def start_a_long_picture(person: Visitor, prompt: str) -> None:
     person.fill(prompt=prompt, steps=24, width=512, height=512)
     person.generate()
-    in_the_middle(person)
-
-
-def in_the_middle(person: Visitor) -> None:
-    expect(person.page.locator(".watch .detail")).to_contain_text(re.compile(r"Step [2-9]"), timeout=PATIENCE)
+    person.wait_for_the_middle()
 
 
 def test_a_killed_engine_is_said_in_words_and_the_picture_is_made_after_all(
@@ -51,7 +46,7 @@ def test_an_engine_that_dies_twice_ends_the_picture_in_words_and_the_next_one_is
     person.fill(prompt="灯塔", steps=24)
     person.generate()
     for _ in range(2):
-        expect(person.page.locator(".watch .detail")).to_contain_text(re.compile(r"第 [2-9] 步"), timeout=PATIENCE)
+        person.see_steps(r"第 ([2-9]|\d\d) 步")
         darkroom.kill_engine(signal.SIGSEGV)
         expect(person.page.locator(".watch .detail")).not_to_contain_text("步", timeout=PATIENCE)
     expect(person.page.locator(".watch .failure")).to_contain_text("引擎在制作这张图时多次停止", timeout=PATIENCE)
@@ -78,12 +73,13 @@ def test_a_killed_server_loses_no_picture_and_finishes_what_was_begun(visit: Vis
     assert kept == ["an unfinished boat", "a finished boat"]
 
 
-def test_a_reload_shows_the_running_picture_again_and_it_can_be_stopped(visit: Visit) -> None:
+def test_a_reload_shows_the_running_picture_again_and_it_can_be_stopped(visit: Visit, darkroom: DarkroomServer) -> None:
     person = visit(width=390)
     start_a_long_picture(person, "a long night")
-    person.page.reload()
-    in_the_middle(person)
-    person.see_preview()
+    with darkroom.engine_held():
+        person.page.reload()
+        person.see_steps()
+        person.see_preview()
     person.page.locator(".watch .stop").click()
     expect(person.page.locator(".watch")).to_have_attribute("data-activity", "cancelled", timeout=PATIENCE)
     assert person.history() == []

@@ -16,7 +16,7 @@ ASKED = {
     "prompt": "two red barns on a hill, 一轮明月, <b>&amp; 'quoted'",
     "negative_prompt": "rain",
     "seed": "-1",
-    "steps": "8",
+    "steps": "20",
     "guidance": "2.5",
     "cfg_scale": "1.5",
     "width": "384",
@@ -36,7 +36,7 @@ def test_a_picture_is_made_kept_and_made_again(width: int, visit: Visit, darkroo
     person = visit(width=width)
     person.fill(**ASKED)
     person.generate()
-    person.wait_for_preview()
+    person.wait_for_the_middle()
     with darkroom.engine_held():
         person.see_preview()
     address = person.see_picture()

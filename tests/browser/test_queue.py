@@ -53,30 +53,31 @@ def test_ten_are_ordered_and_a_phone_sees_them_through(visit: Visit, darkroom: D
 def see_through(visit: Visit, darkroom: DarkroomServer, *, width: int) -> None:
     desk = visit()
     start_a_long_picture(desk, "the first")
-    desk.fill(prompt="a pond", count=10, **SMALL)
-    expect(desk.page.locator(".batch .pictures")).to_have_text("This makes 10 pictures.")
-    desk.generate()
-    expect(desk.page.locator('.views a[data-view="queue"]')).to_have_attribute("data-count", "11")
-    desk.page.close()
+    with darkroom.engine_held():
+        desk.fill(prompt="a pond", count=10, **SMALL)
+        expect(desk.page.locator(".batch .pictures")).to_have_text("This makes 10 pictures.")
+        desk.generate()
+        expect(desk.page.locator('.views a[data-view="queue"]')).to_have_attribute("data-count", "11")
+        desk.page.close()
 
-    other = visit(width=width)
-    rows = open_queue(other)
-    expect(rows).to_have_count(11)
-    expect(rows.nth(3).locator(".facts")).to_contain_text("Another browser")
-    first, *waiting = numbers(other)
-    rows.last.locator(".front").click()
-    expect(rows.nth(1)).to_have_attribute("data-id", waiting[-1])
-    rows.nth(3).locator(".up").click()
-    expect(rows.nth(2)).to_have_attribute("data-id", waiting[1])
-    assert numbers(other) == [first, waiting[-1], waiting[1], waiting[0], *waiting[2:-1]]
-    for count in (10, 9):
-        rows.nth(4).locator(".away").click()
-        expect(rows).to_have_count(count)
-    assert other.sideways() == 0
+        other = visit(width=width)
+        rows = open_queue(other)
+        expect(rows).to_have_count(11)
+        expect(rows.nth(3).locator(".facts")).to_contain_text("Another browser")
+        first, *waiting = numbers(other)
+        rows.last.locator(".front").click()
+        expect(rows.nth(1)).to_have_attribute("data-id", waiting[-1])
+        rows.nth(3).locator(".up").click()
+        expect(rows.nth(2)).to_have_attribute("data-id", waiting[1])
+        assert numbers(other) == [first, waiting[-1], waiting[1], waiting[0], *waiting[2:-1]]
+        for count in (10, 9):
+            rows.nth(4).locator(".away").click()
+            expect(rows).to_have_count(count)
+        assert other.sideways() == 0
 
-    other.page.locator(".deed.pause").click()
-    expect(other.page.locator(".queueing .state")).to_have_text("The queue is paused. Nothing new begins.")
-    darkroom.kill_engine()
+        other.page.locator(".deed.pause").click()
+        expect(other.page.locator(".queueing .state")).to_have_text("The queue is paused. Nothing new begins.")
+        darkroom.kill_engine()
     expect(rows.first).to_have_attribute("data-state", "waiting", timeout=PATIENCE)
     assert numbers(other)[0] == first
     other.page.locator(".deed.resume").click()

@@ -8,7 +8,7 @@ from playwright.sync_api import Browser, expect
 
 from tests.browser.conftest import Visit
 from tests.browser.server import DarkroomServer
-from tests.browser.test_crashes import in_the_middle, start_a_long_picture
+from tests.browser.test_crashes import start_a_long_picture
 from tests.browser.tunnel import Tunnel
 from tests.browser.visitor import PATIENCE, Visitor
 
@@ -32,47 +32,50 @@ def tunnel(darkroom: DarkroomServer) -> Iterator[Tunnel]:
     tunnel.cut()
 
 
-def test_a_phone_sees_what_the_desk_is_making_and_both_see_its_end(visit: Visit) -> None:
+def test_a_phone_sees_what_the_desk_is_making_and_both_see_its_end(visit: Visit, darkroom: DarkroomServer) -> None:
     desk = visit()
     start_a_long_picture(desk, "a lighthouse")
-    expect(desk.page).to_have_title(re.compile(r"\d+ % · Darkroom"))
-    phone = visit(width=390, locale="zh-CN")
-    expect(phone.page.locator(".watch .detail")).to_contain_text(re.compile("第 [0-9]+ 步"), timeout=PATIENCE)
-    phone.see_preview()
-    expect(phone.page.locator(".strip .job")).to_have_count(1)
+    with darkroom.engine_held():
+        expect(desk.page).to_have_title(re.compile(r"\d+ % · Darkroom"))
+        phone = visit(width=390, locale="zh-CN")
+        phone.see_steps(r"第 \d+ 步")
+        phone.see_preview()
+        expect(phone.page.locator(".strip .job")).to_have_count(1)
     assert phone.see_picture() == desk.see_picture()
     expect(desk.page).to_have_title("Darkroom")
     assert phone.sideways() == 0
 
 
-def test_several_pictures_stand_in_line_and_one_can_be_taken_out(visit: Visit) -> None:
+def test_several_pictures_stand_in_line_and_one_can_be_taken_out(visit: Visit, darkroom: DarkroomServer) -> None:
     person = visit()
-    start_a_long_picture(person, "the first")
-    person.fill(prompt="the others", count=3, **SMALL)
-    person.generate()
     line = person.page.locator(".strip .job")
-    expect(line).to_have_count(4)
-    expect(person.page.locator(".strip .job.waiting")).to_have_count(3)
-    person.page.get_by_role("button", name="Take out of the queue: the others").first.click()
-    expect(line).to_have_count(3)
+    start_a_long_picture(person, "the first")
+    with darkroom.engine_held():
+        person.fill(prompt="the others", count=3, **SMALL)
+        person.generate()
+        expect(line).to_have_count(4)
+        expect(person.page.locator(".strip .job.waiting")).to_have_count(3)
+        person.page.get_by_role("button", name="Take out of the queue: the others").first.click()
+        expect(line).to_have_count(3)
     person.page.locator(".watch .stop").click()
     expect(person.tiles()).to_have_count(2, timeout=PATIENCE)
     expect(line).to_have_count(0)
     assert [picture["request"]["prompt"] for picture in person.history()] == ["the others", "the others"]
 
 
-def test_a_picture_looked_at_stays_while_another_is_made(visit: Visit) -> None:
+def test_a_picture_looked_at_stays_while_another_is_made(visit: Visit, darkroom: DarkroomServer) -> None:
     person = visit()
     person.fill(prompt="a pond", **SMALL)
     person.generate()
     address = person.see_picture()
     start_a_long_picture(person, "a long night")
-    person.choose(0)
-    expect(person.page.locator(".print img")).to_have_attribute("src", address)
-    in_the_middle(person)
-    expect(person.page.locator(".print img")).to_have_attribute("src", address)
-    person.page.locator(".watch .follow").click()
-    person.see_preview()
+    with darkroom.engine_held():
+        person.choose(0)
+        expect(person.page.locator(".print img")).to_have_attribute("src", address)
+        person.see_steps()
+        expect(person.page.locator(".print img")).to_have_attribute("src", address)
+        person.page.locator(".watch .follow").click()
+        person.see_preview()
 
 
 def test_again_another_seed_and_finer(visit: Visit) -> None:
@@ -95,15 +98,16 @@ def test_again_another_seed_and_finer(visit: Visit) -> None:
     expect(person.page.locator(".watch .again-finer")).to_be_disabled()
 
 
-def test_a_cut_tunnel_costs_nothing(browser: Browser, tunnel: Tunnel) -> None:
+def test_a_cut_tunnel_costs_nothing(browser: Browser, tunnel: Tunnel, darkroom: DarkroomServer) -> None:
     context = browser.new_context(viewport={"width": 1280, "height": 860}, locale="en-GB")
     person = Visitor(context, tunnel.address)
     person.open()
     person.page.evaluate("window.openedBefore = true")
     start_a_long_picture(person, "through a tunnel")
-    person.field("prompt").fill("typed after that")
-    tunnel.cut()
-    expect(person.page.locator(".watch .cut-off")).to_contain_text("does not answer", timeout=PATIENCE)
+    with darkroom.engine_held():
+        person.field("prompt").fill("typed after that")
+        tunnel.cut()
+        expect(person.page.locator(".watch .cut-off")).to_contain_text("does not answer", timeout=PATIENCE)
     person.page.wait_for_timeout(CUT_SECONDS * 1000)
     tunnel.restore()
     person.see_picture()

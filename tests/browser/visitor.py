@@ -51,12 +51,15 @@ class Visitor:
     def generate(self) -> None:
         self.page.locator("#generate").click()
 
-    def wait_for_preview(self) -> None:
-        """Until the server has one, whether or not the page has asked for it yet."""
+    def wait_for_the_middle(self) -> None:
+        """Until the server has two steps and a preview, whether or not the page has asked for them yet."""
         patient_until = time.monotonic() + PATIENCE / 1000
-        while not any(job.get("preview_number") for job in self.ask("/api/jobs")["jobs"]):
-            assert time.monotonic() < patient_until, "no preview was made"
+        while not any(job["preview_number"] and job["step"] >= 2 for job in self.ask("/api/jobs")["jobs"]):
+            assert time.monotonic() < patient_until, "no picture got so far, or it was made too fast to see"
             self.page.wait_for_timeout(50)
+
+    def see_steps(self, words: str = r"Step \d+") -> None:
+        expect(self.page.locator(".watch .detail")).to_contain_text(re.compile(words), timeout=PATIENCE)
 
     def see_preview(self) -> None:
         expect(self.page.locator(".print img.preview")).to_be_visible(timeout=PATIENCE)
