@@ -32,7 +32,7 @@ test: $(IN_VENV)
 	$(call install,requirements-test.txt)
 	@sh tests/browser_setup.sh $(IN_VENV)
 	$(IN_VENV) -m ruff check
-	$(IN_VENV) -m mypy darkroom benchmarks app.py
+	$(IN_VENV) -m mypy darkroom benchmarks tools app.py
 	$(IN_VENV) -m pytest -m "not gpu" $(TWO_PROCESSES) $(ARGS)
 
 screenshot: $(IN_VENV)

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from tools.demo_model.drawing import draw, spots_rng
 from tools.demo_model.layout import lay_out
 from tools.demo_model.maps import PATCH, subject_map
-from tools.demo_model.scenes import Scene, Subject, random_scene
+from tools.demo_model.scenes import Scene, Style, Subject, random_scene
 
 # (width, height): share of all pictures. Sides are multiples of 16 from 256 to 512 pixels.
 SIZES: dict[tuple[int, int], float] = {
@@ -53,7 +53,7 @@ def draw_dataset(
     *,
     count: int,
     seed: int,
-    style: str = "book",
+    style: Style = "book",
     sizes: Mapping[tuple[int, int], float] = SIZES,
     workers: int | None = None,
 ) -> None:

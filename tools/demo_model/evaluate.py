@@ -133,7 +133,7 @@ def fidelity(
 def _marks(request: Request, seen: dict[str, list[int]]) -> list[tuple[str, bool]]:
     scene, asked = request.scene, request.asked
     whole = (("time", TIMES, scene.time), ("weather", WEATHERS, scene.weather), ("terrain", TERRAINS, scene.terrain))
-    marks = [(name, words[seen[name]] == wanted) for name, words, wanted in whole if name in asked]  # type: ignore[index,call-overload]
+    marks = [(name, words[seen[name]] == wanted) for name, words, wanted in whole if name in asked]  # type: ignore[call-overload]
     for number, subject in enumerate(scene.subjects):
         if f"kind:{number}" not in asked:
             continue

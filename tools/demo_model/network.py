@@ -66,6 +66,7 @@ class DemoNetwork(nn.Module):
         """The velocity, and what the image tokens (batch, H/16 · W/16, width) hold halfway."""
         dit, dtype = self.dit, latents.dtype
         conditioning = dit.time_embedder(sigma * 1000, dtype) + dit.pooled_text_embedder(pooled)
+        assert dit.guidance_embedder is not None
         conditioning = conditioning + dit.guidance_embedder(guidance * 1000, dtype)
         height, width = latents.shape[-2:]
         image = dit.x_embedder(dit.patchify(latents))

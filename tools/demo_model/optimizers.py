@@ -1,6 +1,7 @@
 """Muon for the blocks' matrices and AdamW for all else, behind one small face. Must not know: what is trained."""
 
 from collections import defaultdict
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -47,7 +48,7 @@ class Optimizers:
 class Muon(torch.optim.Optimizer):
     """Momentum made orthogonal by Newton-Schulz steps; matrices of one shape go together."""
 
-    def __init__(self, matrices: list[Tensor], *, rate: float, momentum: float = 0.95, weight_decay: float) -> None:
+    def __init__(self, matrices: Sequence[Tensor], *, rate: float, momentum: float = 0.95, weight_decay: float) -> None:
         super().__init__(matrices, {"lr": rate, "momentum": momentum, "weight_decay": weight_decay})
 
     @torch.no_grad()
@@ -61,7 +62,7 @@ class Muon(torch.optim.Optimizer):
                 self._step_together(values, group)
 
     def _step_together(self, values: list[Tensor], group: dict[str, Any]) -> None:
-        gradients = [value.grad for value in values]
+        gradients = [value.grad for value in values if value.grad is not None]
         for value in values:
             if not self.state[value]:
                 self.state[value]["momentum"] = torch.zeros_like(value)
@@ -78,7 +79,7 @@ class Muon(torch.optim.Optimizer):
 def orthogonal(matrices: Tensor, steps: int = 5) -> Tensor:
     """Each matrix with its singular values brought near 1, by the quintic of Jordan et al."""
     tall = matrices.shape[-2] > matrices.shape[-1]
-    found = (matrices.mT if tall else matrices).bfloat16()
+    found: Tensor = (matrices.mT if tall else matrices).bfloat16()
     found = found / (found.norm(dim=(-2, -1), keepdim=True) + 1e-7)
     for _ in range(steps):
         square = found @ found.mT

@@ -45,7 +45,7 @@ def said_by(scenes: list[Scene], captions: list[Caption]) -> Said:
         words = ((TIMES, scene.time), (WEATHERS, scene.weather), (TERRAINS, scene.terrain))
         for column, (name, (names, word)) in enumerate(zip(WHOLE, words, strict=True)):
             if name in one.mentioned:
-                whole[row, column] = 1 + names.index(word)  # type: ignore[arg-type]
+                whole[row, column] = 1 + names.index(word)
         for number, subject in enumerate(scene.subjects):
             if f"kind:{number}" not in one.mentioned:
                 continue

@@ -97,7 +97,8 @@ def train(
     minutes: float,
 ) -> None:
     """Leaves the running average of the weights in `network`."""
-    whole = nn.ModuleDict({"network": network, "sight": Sight(), "reader": PromptReader()}).to(team.device)
+    sight, reader = Sight(), PromptReader()
+    whole = nn.ModuleDict({"network": network, "sight": sight, "reader": reader}).to(team.device)
     team.same_for_all(whole.parameters())
     average = Average(network, decay=0.9995)
     optimizer = Optimizers(whole, rate=arguments.rate)
@@ -111,9 +112,9 @@ def train(
             prompt, pooled = network.encode(lesson.tokens)
             velocity, halfway = network.thinking_aloud(lesson.mixed, lesson.sigma, prompt, pooled, lesson.guidance)
         flow = lesson.loss(velocity, lesson.noise - lesson.clean)
-        seen = whole["sight"].loss(halfway, lesson.maps)
+        seen = sight.loss(halfway, lesson.maps)
         said = Said(*(part.to(team.device, non_blocking=True) for part in batch.said))
-        read = reading_loss(whole["reader"](prompt.float()), said)
+        read = reading_loss(reader(prompt.float()), said)
         optimizer.zero_grad()
         (flow + SIGHT_WEIGHT * (1 - progress) * seen + READING_WEIGHT * read).backward()
         team.mean_gradients(whole.parameters())
@@ -168,7 +169,8 @@ def _guided(teacher: DemoNetwork, lesson: "Lesson", batch: Batch, scale: Tensor)
     asked = teacher(lesson.mixed, lesson.sigma, *teacher.encode(lesson.tokens), plain).detach().float()
     no_prompt, no_pooled = no_prompt.expand(count, -1, -1).contiguous(), no_pooled.expand(count, -1).contiguous()
     nothing = teacher(lesson.mixed, lesson.sigma, no_prompt, no_pooled, plain).detach().float()
-    return nothing + scale[:, None, None, None] * (asked - nothing)
+    guided: Tensor = nothing + scale[:, None, None, None] * (asked - nothing)
+    return guided
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -276,8 +278,8 @@ def load_latents(folders: list[Path], vae: Path, team: Team) -> list[Latents]:
             scenes += [one.scenes[place] for place in mine]
             maps.append(torch.from_numpy(np.array(one.maps[mine.start : mine.stop : mine.step])).to(team.device))
             for start in range(mine.start, mine.stop, 128 * team.size):
-                block = np.array(one.pixels[start : start + 128 * team.size : team.size])
-                block = torch.from_numpy(block).to(team.device)
+                drawn = np.array(one.pixels[start : start + 128 * team.size : team.size])
+                block = torch.from_numpy(drawn).to(team.device)
                 values.append(encoder(block.permute(0, 3, 1, 2).to(torch.bfloat16).contiguous() / 127.5 - 1).half())
     team.say(f"latents: {team.size} × {sum(len(scenes) for _, _, scenes in found.values())} pictures")
     return [

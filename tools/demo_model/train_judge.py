@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from tools.demo_model.dataset import picture_sets
 from tools.demo_model.judge import SIDE, Judge, Labels, judge_loss, labels_of, right_share
+from tools.demo_model.scenes import Scene
 
 BATCH = 256
 HELD_OUT = 4096
@@ -41,7 +42,8 @@ def load(folder: Path, most: int, device: torch.device) -> tuple[torch.Tensor, L
     sets = list(picture_sets(folder))
     total = sum(len(one.scenes) for one in sets)
     share = min(1.0, most / total)
-    pictures, scenes = [], []
+    pictures: list[torch.Tensor] = []
+    scenes: list[Scene] = []
     for one in sets:
         count = int(len(one.scenes) * share)
         for start in range(0, count, 512):
@@ -57,7 +59,8 @@ def load(folder: Path, most: int, device: torch.device) -> tuple[torch.Tensor, L
 
 def train(pictures: torch.Tensor, labels: Labels, *, minutes: float) -> Judge:
     device = pictures.device
-    judge = Judge().to(device, memory_format=torch.channels_last)
+    judge = Judge().to(device)
+    judge.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's types leave it out
     optimizer = torch.optim.AdamW(judge.parameters(), lr=2e-3, weight_decay=0.02)
     average = torch.optim.swa_utils.AveragedModel(judge, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.998))
     began, step = time.monotonic(), 0

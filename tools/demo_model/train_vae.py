@@ -146,11 +146,13 @@ def set_latents_to_unit_scale(encoder: DemoVAEEncoder, decoder: DemoVAEDecoder, 
     scale, shift = encoder.scaling_factor, encoder.shift_factor
     # latents = (out - shift) * scale, and (latents - mean) / deviation is wanted
     out = encoder.conv_out
+    assert out.bias is not None
     out.weight[:LATENT_CHANNELS] /= deviation.float()[:, None, None, None]
     bias = out.bias[:LATENT_CHANNELS].double()
     out.bias[:LATENT_CHANNELS] = ((bias - shift - mean / scale) / deviation + shift).float()
     # the decoder divides by scale and adds shift, then convolves: undo on its input
     first = decoder.conv_in
+    assert first.bias is not None
     offset = (mean / scale + shift - deviation * shift).float()
     first.bias += (first.weight * offset[None, :, None, None]).sum((1, 2, 3))
     first.weight *= deviation.float()[None, :, None, None]

@@ -5,6 +5,7 @@ Run: python -m tools.demo_model.trial --help. Must not know: how the model is ex
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -62,7 +63,7 @@ def main() -> None:
         sheet(pictures, columns=6).save(arguments.sheets / f"sheet_{name}.jpg", quality=88)
 
 
-def _options(run: str) -> dict[str, float]:
+def _options(run: str) -> dict[str, Any]:
     size, steps, guidance, cfg_scale = run.split(":")
     width, height = size.split("x")
     return {
