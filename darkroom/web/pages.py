@@ -21,11 +21,9 @@ from starlette.types import Receive, Scope, Send
 
 from darkroom.catalog import ModelEntry
 from darkroom.config import Settings
-from darkroom.history.library import Library
-from darkroom.origins import Origins
 from darkroom.web.events import EventDoor
 from darkroom.web.language import language_of
-from darkroom.web.loras import LoraReader
+from darkroom.web.models import Models
 from darkroom.web.order import Counter
 from darkroom.web.static import all_of
 from darkroom.web.theme import darkroom_theme
@@ -52,16 +50,13 @@ class Pages:
         self,
         settings: Settings,
         words: Mapping[Language, Words],
-        library: Library,
-        origins: Origins,
-        loras: LoraReader,
+        models: Models,
         counter: Counter,
     ) -> None:
         _close_gradio(settings.folders.history / ".gradio")
         self._preference = settings.language
         self._history = settings.folders.history
-        self._words, self._library, self._origins = words, library, origins
-        self._loras, self._models, self._counter = loras.folders, loras.models, counter
+        self._words, self._models, self._counter = words, models, counter
         self._stack: AsyncExitStack | None = None
         self._building = asyncio.Lock()
         self._built = {language: self._build(language) for language in words}
@@ -89,8 +84,7 @@ class Pages:
 
     def _build(self, language: Language) -> _Built:
         words, models = self._words[language], self._models.now()
-        problems, loras = ProblemWords(self._words["en"], words), LoraReader(self._loras, models)
-        page = build_page(words, problems, self._library, self._origins, loras, self._counter)
+        page = build_page(words, ProblemWords(self._words["en"], words), models, self._counter)
         app = _mounted(page, self._history, words)
         door = EventDoor(app, page, words.say("refused.invalid_request"))
         return _Built(app=app, door=door, entries=models.entries)

@@ -44,6 +44,7 @@ from darkroom.web.routes.orders import order_routes
 from darkroom.web.routes.pictures import picture_routes
 from darkroom.web.routes.prompts import prompt_routes
 from darkroom.web.routes.reading import reading_routes
+from darkroom.web.routes.reuse import reuse_routes
 from darkroom.web.routes.selection import selection_routes
 from darkroom.web.routes.styles import style_routes
 from darkroom.web.routes.trash import trash_routes
@@ -67,7 +68,7 @@ def create_app(
     origins, loras = Origins(downloads.shelf), LoraFolders(settings.folders.models)
     reader = LoraReader(loras, models)
     counter = Counter(queue, supervisor, models, reader)
-    pages = Pages(settings, words, library, origins, reader, counter)
+    pages = Pages(settings, words, models, counter)
     app = FastAPI(
         title="Darkroom",
         version=__version__,
@@ -93,6 +94,7 @@ def create_app(
     app.include_router(selection_routes(library, find_words))
     app.include_router(trash_routes(library))
     app.include_router(change_routes(reader, queue, library, origins, supervisor, find_words))
+    app.include_router(reuse_routes(library, origins, reader, find_words, find_problem_words))
     app.include_router(reading_routes(reader, find_words, find_problem_words))
     app.include_router(model_routes(downloads, fitting, needs, settings.models.source, find_words))
     app.include_router(health_routes(supervisor))

@@ -94,8 +94,8 @@ def test_a_download_breaks_is_paused_goes_on_and_makes_a_picture(visit: Visit, h
     assert (models / PLACE).read_bytes() == hub.files[REPOSITORY, "second.safetensors"]
     # The page was opened before it came.
     press(card(person), "use")
-    expect(person.page.locator("#model input")).to_have_value("A second one")
-    expect(person.page.locator("#model-hint")).to_contain_text("Size, steps and guidance follow this model")
+    expect(person.page.locator("#model select")).to_have_value("second")
+    expect(person.page.locator("#model .hint")).to_contain_text("Size, steps and guidance follow this model")
     person.fill(prompt="a red house", steps=2, width=256, height=256)
     person.generate()
     person.see_picture()
@@ -105,23 +105,23 @@ def test_a_download_breaks_is_paused_goes_on_and_makes_a_picture(visit: Visit, h
 def test_the_form_offers_what_is_there_and_keeps_what_was_typed(visit: Visit) -> None:
     person = visit()
     create = person.page.locator('.views a[data-view="create"]')
-    choice = person.page.locator("#model input")
+    choice = person.page.locator("#model select")
     person.fill(prompt="a red house")
     open_models(person)
     press(card(person), "get")
     expect(card(person).locator(".status")).to_have_text("Here")
     create.click()
-    expect(choice).to_have_value("Darkroom demo")
+    expect(choice).to_have_value("demo")
     expect(person.field("prompt")).to_have_value("a red house")
     open_models(person)
     person.page.evaluate("window.samePage = true")
     press(card(person), "use")
-    expect(choice).to_have_value("A second one")
+    expect(choice).to_have_value("second")
     assert person.page.evaluate("window.samePage")
     expect(person.field("prompt")).to_have_value("a red house")
     open_models(person)
     press(card(person, "demo"), "use")
-    expect(choice).to_have_value("Darkroom demo")
+    expect(choice).to_have_value("demo")
     open_models(person)
     press(card(person), "remove")
     person.page.locator("dialog.sure").get_by_role("button", name="Remove").click()
@@ -130,6 +130,33 @@ def test_the_form_offers_what_is_there_and_keeps_what_was_typed(visit: Visit) ->
     expect(person.field("prompt")).to_be_visible()
     expect(choice).not_to_be_visible()
     expect(person.field("prompt")).to_have_value("a red house")
+
+
+def test_a_page_that_was_open_before_a_model_came_reuses_its_pictures_as_they_were(visit: Visit, models: Path) -> None:
+    """Its fields stand elsewhere than those of a page that offers a choice."""
+    early = visit()
+    early.fill(prompt="a pond", seed=7, steps=3, width=256, height=272)
+    early.generate()
+    early.see_picture()
+    (models / "second").mkdir()
+    copy(models / DEMO.files.transformer, models / PLACE)
+    late = visit()
+    expect(late.page.locator("#model select")).to_have_value("demo")
+    early.fill(prompt="another", seed=8, steps=1, width=512, height=512)
+    early.reuse(0)
+    expect(early.word()).to_have_text("Filled in from picture 1.")
+    values = early.values()
+    wanted = {"prompt": "a pond", "seed": "7", "steps": "3", "guidance": "3.5", "width": "256", "height": "272"}
+    assert {name: values[name] for name in wanted} == wanted
+    assert values["negative_prompt"] == ""
+    # A picture that was made with it brings the page in which it can be chosen.
+    late.page.locator("#model select").select_option("second")
+    late.fill(prompt="a mill", width=256, height=256, steps=1)
+    late.generate()
+    late.see_picture()
+    early.page.evaluate("void darkroom.reuse({ id: 2, what: 'all' })")
+    expect(early.page.locator("#model select")).to_have_value("second")
+    expect(early.field("prompt")).to_have_value("a mill")
 
 
 def test_a_damaged_file_is_found_and_mended_and_a_model_removed(visit: Visit, hub: Hub, models: Path) -> None:

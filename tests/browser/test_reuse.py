@@ -82,6 +82,31 @@ def test_a_part_of_a_picture_leaves_the_rest_of_the_form_alone(visit: Visit) -> 
     expect_values(person, **(RAN | {"seed": 5}))
 
 
+def test_a_seed_leaves_lines_that_are_prompts_of_their_own_and_a_prompt_is_one(visit: Visit) -> None:
+    person = visit()
+    lines = person.page.locator(".batch .lines input")
+    person.fill(prompt="a red house\na blue house")
+    lines.check()
+    use(person, "Seed only")
+    expect_values(person, seed=RAN["seed"])
+    expect(lines).to_be_checked()
+    expect(person.page.locator(".batch .pictures")).to_have_text("This makes 2 pictures.")
+    use(person, "Prompt only")
+    expect_values(person, prompt=RAN["prompt"])
+    person.page.reload()
+    person.page.wait_for_function("window.darkroom?.form?.restored")
+    assert person.page.evaluate("darkroom.form.read().lines") is not True
+
+
+@pytest.mark.parametrize(("locale", "said"), [("en-GB", "Darkroom does not answer."), ("zh-CN", "Darkroom 没有回应")])
+def test_where_nobody_answers_reuse_says_so_in_our_words(locale: str, said: str, visit: Visit) -> None:
+    person = visit(locale=locale)
+    person.page.route("**/api/reuse?*", lambda route: route.abort())
+    person.reuse(1)
+    expect(person.page.locator(".refusal")).to_contain_text(said)
+    assert "Attempting" not in person.page.locator("body").inner_text()
+
+
 def test_the_menu_is_used_by_keyboard(visit: Visit) -> None:
     person = visit()
     person.choose(1)

@@ -1,6 +1,6 @@
 """The server with a real database and an engine that draws, asked without a browser."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -92,25 +92,3 @@ def empty_client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClien
     with TestClient(house.app, base_url=ADDRESS) as client:
         yield client
     house.database.close()
-
-
-Press = Callable[..., list[Any]]
-
-
-@pytest.fixture
-def press(client: TestClient) -> Press:
-    """Send the page's own event to the server, as its script would; what comes back for each output."""
-
-    def send(target: str, event: str, values: list[Any], event_data: Any = None) -> list[Any]:
-        config = client.get("/config").json()
-        ids = {part["props"].get("elem_id"): part["id"] for part in config["components"]}
-        number = next(
-            d["id"] for d in config["dependencies"] if [ids[target], event] in d["targets"] and d["backend_fn"]
-        )
-        body = {"fn_index": number, "data": values, "event_data": event_data, "session_hash": "test"}
-        answer = client.post("/gradio_api/run/predict", json=body)
-        assert answer.status_code == 200, answer.text
-        outputs: list[Any] = answer.json()["data"]
-        return outputs
-
-    return send

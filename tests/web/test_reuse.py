@@ -19,7 +19,7 @@ from darkroom.request import GenerationRequest
 from darkroom.web.reuse import reuse
 from tests.history.test_round_trip import any_request
 from tests.loras.files import SDXL, write
-from tests.web.conftest import House, Press
+from tests.web.conftest import House
 from tests.web.two_models import ONE, reader_of
 
 LORAS = [{"name": "ink", "weight": 0.5}]
@@ -55,38 +55,24 @@ class Filled:
     said: str
 
 
-FillIn = Callable[[Any], Filled]
+FillIn = Callable[[dict[str, Any]], Filled]
 
 
 @pytest.fixture
-def fill_in(client: TestClient, press: Press) -> FillIn:
-    """Send the page's own event; its outputs are named as the page itself names them."""
-    config = client.get("/config").json()
-    names = {part["id"]: part["props"].get("elem_id") for part in config["components"]}
-    event = next(d for d in config["dependencies"] if d["targets"] and d["targets"][0][1] == "reuse")
-    fields = [names[output] for output in event["outputs"][2:]]
-
-    def send(asked: Any) -> Filled:
-        message, part, *outputs = press("reuse", "reuse", ["demo"], asked)
-        values = {
-            field: value
-            for field, value in zip(fields, outputs, strict=True)
-            if not isinstance(value, dict)  # an update of nothing: the field stays
-        }
-        return Filled(values=values, title=message["title"], lines=message["lines"], said=part.get("said", ""))
+def fill_in(client: TestClient) -> FillIn:
+    def send(asked: dict[str, Any]) -> Filled:
+        answer = client.post("/api/reuse", json={**asked, "form_model": "demo"})
+        assert answer.status_code == 200, answer.text
+        return Filled(**answer.json())
 
     return send
-
-
-def of_ours(values: dict[str, Any]) -> dict[str, Any]:
-    return {field: value for field, value in values.items() if field in GenerationRequest.model_fields}
 
 
 def test_reuse_fills_every_field_with_what_ran(house: House, fill_in: FillIn) -> None:
     put_loras(house.folder / "models", ["ink"])
     picture = house.picture(**RAN, width=384, height=512)
     filled = fill_in({"id": picture, "what": "all"})
-    assert of_ours(filled.values) == house.library.get(picture).request.model_dump(mode="json")
+    assert filled.values == house.library.get(picture).request.model_dump(mode="json")
     assert (filled.title, filled.said) == ("", f"Filled in from picture {picture}.")
 
 
@@ -107,12 +93,16 @@ def test_a_part_of_a_picture_leaves_the_other_fields_alone(
 
 
 @pytest.mark.parametrize(
-    "asked", [None, {}, {"id": "1"}, {"id": True}, {"id": 99}, {"id": -1}, {"id": 2**70}, [1], "x"]
+    ("asked", "status", "said"),
+    [
+        *[(id, 404, "This picture does not exist.") for id in ({}, *({"id": id} for id in ("1", True, 99, -1, 2**70)))],
+        *[(body, 422, "Allowed: a JSON object with values by name.") for body in (None, [1], "x")],
+    ],
 )
-def test_reuse_of_nothing_is_said_in_words(asked: Any, fill_in: FillIn) -> None:
-    filled = fill_in(asked)
-    assert filled.title == "This picture does not exist."
-    assert filled.values == {}
+def test_reuse_of_nothing_is_said_in_words(asked: Any, status: int, said: str, client: TestClient) -> None:
+    answer = client.post("/api/reuse", json=asked)
+    assert answer.status_code == status
+    assert said in answer.json()["words"]
 
 
 def test_a_model_that_is_gone_is_said_and_the_rest_goes_in(house: House, fill_in: FillIn) -> None:
@@ -259,7 +249,7 @@ def test_any_request_comes_back_identical_from_its_picture_through_the_page(
         assert (read["origin"], read["unused"]) == ("Darkroom", [])
         dropped = fill_in({"values": read["values"], "origin": "Darkroom", "what": "all"})
         reused = fill_in({"id": stored, "what": "all"})
-        assert of_ours(dropped.values) == of_ours(reused.values)
+        assert dropped.values == reused.values
         again = client.post("/api/jobs", content=json.dumps(reused.values)).json()
         assert house.queue.get(again["jobs"][0]).request == asked
         house.queue.cancel_waiting(again["jobs"][0])

@@ -33,6 +33,10 @@ def _client_of(
 
 
 Client = Annotated[str, Depends(_client_of)]
+IdempotencyKey = Annotated[
+    str | None,
+    Header(min_length=1, max_length=200, description="Of your choice. An order sent again with its key is taken once"),
+]
 WordsOf = Callable[[Request], Words]
 ProblemWordsOf = Callable[[Request], ProblemWords]
 

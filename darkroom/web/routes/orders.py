@@ -12,7 +12,7 @@ from darkroom.web.foresight import Foresight
 from darkroom.web.loras import Taken
 from darkroom.web.order import Counter
 from darkroom.web.prompt_views import excerpt, in_utf16, reading_of
-from darkroom.web.routes.asking import Client, ProblemWordsOf, WordsOf
+from darkroom.web.routes.asking import Client, IdempotencyKey, ProblemWordsOf, WordsOf
 from darkroom.web.routes.body import Values
 from darkroom.web.words import Words
 
@@ -27,8 +27,8 @@ def order_routes(
     router = APIRouter(prefix="/api")
 
     @router.post("/jobs", status_code=201)
-    def order(values: Values, client: Client) -> dict[str, Any]:
-        jobs = counter.take(values, client=client)
+    def order(values: Values, client: Client, idempotency_key: IdempotencyKey = None) -> dict[str, Any]:
+        jobs = counter.take(values, client=client, key=idempotency_key)
         return {"jobs": [job.id for job in jobs], "seed": jobs[0].request.seed, "group": jobs[0].group}
 
     @router.post("/check")

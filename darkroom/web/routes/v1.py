@@ -7,7 +7,7 @@ import asyncio
 import re
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, FastAPI, Header, Query, Response
+from fastapi import APIRouter, FastAPI, Query, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse
 from fastapi.routing import APIRoute
@@ -21,7 +21,7 @@ from darkroom.jobs.supervisor import Supervisor
 from darkroom.web.order import Counter
 from darkroom.web.picture_views import download_name
 from darkroom.web.refusals import say_errors
-from darkroom.web.routes.asking import Client, ProblemWordsOf, RowId, WordsOf
+from darkroom.web.routes.asking import Client, IdempotencyKey, ProblemWordsOf, RowId, WordsOf
 from darkroom.web.routes.body import Values
 from darkroom.web.routes.queue import change_routes, queue_routes
 from darkroom.web.routes.v1_docs import docs_routes, order_schema
@@ -53,10 +53,6 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
 
 Cursor = Annotated[int | None, Query(ge=1, le=2**63 - 1, description="`next` of the page before")]
 Limit = Annotated[int, Query(ge=1, le=LARGEST_PAGE)]
-Key = Annotated[
-    str | None,
-    Header(min_length=1, max_length=200, description="Of your choice. An order sent again with its key is taken once"),
-]
 
 
 def create_v1(
@@ -98,7 +94,7 @@ def _orders(counter: Counter, queue: JobQueue, library: Library, supervisor: Sup
     router = APIRouter()
 
     @router.post("/jobs", status_code=201, openapi_extra=order_schema())
-    def submit(values: Values, client: Client, idempotency_key: Key = None) -> OrderView:
+    def submit(values: Values, client: Client, idempotency_key: IdempotencyKey = None) -> OrderView:
         jobs = counter.take(values, client=client, key=idempotency_key)
         return OrderView(jobs=views_of(jobs, supervisor, queue.unfinished_ids()), group=jobs[0].group)
 

@@ -30,6 +30,8 @@ darkroom.batch = (element, props) => {
 
   box.addEventListener("change", () => apply(box.checked));
   on("form", show);
+  // A prompt that comes as a whole is one, whatever its lines.
+  on("filled", (several) => "prompt" in several && apply(false));
   on("restored", () => memory.read("lines", false) === true && apply(true));
   // One picture is what a click makes anyway.
   on("checked", ({ pictures, problems }) => {

@@ -16,7 +16,7 @@ darkroom.fit = (element) => {
 
   button.addEventListener("click", () => {
     const { model, ...values } = choice?.values ?? {};
-    if (model) return darkroom.models.use(model);
-    for (const [name, value] of Object.entries(values)) form.set(name, value);
+    if (model) darkroom.models.choose(model);
+    else form.fill(values);
   });
 };

@@ -2,6 +2,9 @@
 // Fields are Gradio's; a value goes in as if a person had typed it. Must not know: what any field is for.
 darkroom.form = (() => {
   const CHECK_AFTER = 250;
+  const KEPT = "form";
+  const LOOK_AGAIN = 10;
+  const LOOKS = 100;
   const { ask, language, memory, on, tell } = darkroom;
   let values = {};
   let restored = false;
@@ -11,27 +14,47 @@ darkroom.form = (() => {
 
   const input = (name) => document.querySelector(`#${name} textarea, #${name} input[type=number]`);
 
-  // Gradio passes values in order and without names; they are kept by name, so that a later order finds them.
-  function restore(names, given, offered) {
+  // Gradio passes values in order and without names; they are kept by name, so that a later order finds them. `start` has
+  // those of fields that are not Gradio's.
+  function restore(names, given, start, offered) {
     models = offered;
-    const kept = memory.read("form", {});
+    const kept = remembered();
     if (!models.includes(kept.model)) delete kept.model;
-    values = Object.fromEntries(names.map((name, place) => [name, kept[name] ?? given[place]]));
-    restored = true;
-    queueMicrotask(() => {
-      changed();
-      tell("restored");
-    });
+    values = { ...Object.fromEntries(names.map((name, place) => [name, given[place]])), ...start };
+    for (const name of Object.keys(values)) if (isLike(kept[name], values[name])) values[name] = kept[name];
+    settle(names, LOOKS);
     return names.map((name) => values[name]);
   }
 
-  // After Gradio itself has changed fields. (It is not asked to tell every change: two fields that are changed at once, as a
-  // preset does it, lost one of them now and then.)
-  function save(names, given) {
-    values = Object.fromEntries(names.map((name, place) => [name, given[place]]));
+  // Gradio takes a moment to put them in, and would overwrite what comes before that. What a person types meanwhile counts.
+  function settle(names, looks) {
+    const isIn = (name) => !input(name) || input(name).value === String(values[name] ?? "");
+    if (looks && !names.every(isIn)) return setTimeout(settle, LOOK_AGAIN, names, looks - 1);
+    values = read();
+    restored = true;
     changed();
-    return [];
+    return tell("restored");
   }
+
+  // Two tabs have two forms; a new one begins with what was typed last in any.
+  function remembered() {
+    try {
+      return JSON.parse(sessionStorage.getItem(memory.key(KEPT))) ?? memory.read(KEPT, {});
+    } catch {
+      return memory.read(KEPT, {});
+    }
+  }
+
+  function remember() {
+    memory.write(KEPT, values);
+    try {
+      sessionStorage.setItem(memory.key(KEPT), JSON.stringify(values));
+    } catch {
+      // As where the browser keeps nothing at all.
+    }
+  }
+
+  const isLike = (kept, value) => typeof kept === typeof value && Array.isArray(kept) === Array.isArray(value);
 
   // As they stand at this moment. Folded fields may not be on the page.
   function read() {
@@ -46,6 +69,23 @@ darkroom.form = (() => {
   }
 
   function set(name, value) {
+    put(name, value);
+    changed();
+  }
+
+  // Several at once, all of them checked by the server. A model that came after this page comes with a new one.
+  function fill(several) {
+    const isKnown = several.model === undefined || models.includes(several.model);
+    if (isKnown) for (const [name, value] of Object.entries(several)) put(name, value);
+    if (several.width > 0 && several.height > 0) tell("shape", several);
+    tell("filled", several);
+    if (isKnown) return changed();
+    values = { ...read(), ...several };
+    remember();
+    return location.assign(location.pathname);
+  }
+
+  function put(name, value) {
     values[name] = value;
     const field = input(name);
     if (field && field.value !== String(value)) {
@@ -54,7 +94,6 @@ darkroom.form = (() => {
       field.dispatchEvent(new Event("input", { bubbles: true }));
       field.dispatchEvent(new Event("change", { bubbles: true }));
     }
-    changed();
   }
 
   // Like `set`, but the browser's own Undo takes it back.
@@ -70,7 +109,7 @@ darkroom.form = (() => {
 
   function changed() {
     if (!restored) return;
-    memory.write("form", values);
+    remember();
     tell("form", values);
     clearTimeout(timer);
     timer = setTimeout(check, CHECK_AFTER);
@@ -105,5 +144,5 @@ darkroom.form = (() => {
   // Whether these, and no others, are the models that can be chosen.
   const offers = (names) => names.length === models.length && names.every((name) => models.includes(name));
 
-  return { restore, save, read, set, write, input, offers, get restored() { return restored; } };
+  return { restore, read, set, fill, write, input, offers, get restored() { return restored; } };
 })();

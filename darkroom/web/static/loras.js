@@ -1,12 +1,5 @@
 // The LoRAs that will be used: a row for each, with its weight, what it is, and the words that wake it. They come from the
 // sheet, from the prompt, from a dropped file, or with the parameters of a picture. Must not know: what a LoRA does.
-darkroom.loraList = (element, props) => {
-  // Gradio's own value follows: it is what the form's events send.
-  darkroom.on("form", ({ loras }) => {
-    if (Array.isArray(loras) && JSON.stringify(loras) !== JSON.stringify(props.value ?? [])) props.value = loras;
-  });
-};
-
 darkroom.loras = (element, props) => {
   const { fill, form, icon, make, on, say } = darkroom;
   const { words, most, largest, step } = props;

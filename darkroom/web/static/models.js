@@ -1,7 +1,7 @@
 // Another model has other sizes, steps and guidance. What was a named shape or preset stays the one of that name; whoever
 // comes back to a model finds its figures as they were. Whatever happened is said under the choice.
 darkroom.models = (() => {
-  const { form, on, fill, tell } = darkroom;
+  const { form, on, fill } = darkroom;
   const FIGURES = ["width", "height", "steps", "guidance", "step_cache", "prompt_tokens"];
   const left = {}; // the figures each model had when another was chosen
   let table = {}; // empty where there is no choice
@@ -23,39 +23,38 @@ darkroom.models = (() => {
   // What this model is asked for after the one before.
   function turnTo(name, before) {
     const [old, next] = [table[before.model], table[name]];
-    left[before.model] = Object.fromEntries(FIGURES.map((field) => [field, before[field]]));
+    const figuresBefore = FIGURES.map((field) => [field, before[field]]);
+    if (figuresBefore.every(([, figure]) => figure !== null)) left[before.model] = Object.fromEntries(figuresBefore);
     const size = sizeOf(next, before, old && named(old.shapes, before));
     const fineness = next.presets[old && named(old.presets, before)] ?? next.start;
     const figures = left[name] ?? { ...next.start, ...fineness, width: size.width, height: size.height };
     note = fill(left[name] ? words.as_left : words.follows, figures);
-    if (figures.width > 0 && figures.height > 0) tell("shape", figures);
     return figures;
   }
 
   // In the form.
   function choose(name) {
     const before = form.read();
-    if (!table[name] || name === before.model) return [];
-    const figures = turnTo(name, before);
-    form.set("model", name);
-    for (const field of FIGURES) form.set(field, figures[field]);
-    return [];
+    if (table[name] && name !== before.model) form.fill({ model: name, ...turnTo(name, before) });
   }
 
-  // From outside of it: the server fills the form, and says so if it does not know the model.
+  // From outside of it. Of a model that this page does not know, the server says whether there is one.
   function use(name) {
-    const before = form.read();
-    if (name === before.model) return darkroom.views.show("create");
-    const figures = table[name] ? turnTo(name, before) : {};
-    const said = note;
-    darkroom.reuse({ values: { model: name, ...figures }, what: "model" });
-    note = said;
+    if (!table[name]) return darkroom.reuse({ values: { model: name }, what: "model" });
+    darkroom.views.show("create");
+    return choose(name);
   }
 
   function show(element, props) {
     const line = element.querySelector(".hint");
+    const choice = element.querySelector("select");
     ({ table, words } = props);
+    element.querySelector("label span").textContent = props.label;
+    element.querySelector("label").hidden = props.choices.length < 2;
+    choice.append(...props.choices.map(([title, name]) => darkroom.make("option", { value: name, textContent: title })));
+    choice.addEventListener("change", () => choose(choice.value));
     on("form", ({ model }) => {
+      choice.value = model;
       line.textContent = [table[model]?.about, note].filter(Boolean).join(" · ");
       // A model that was made to do without it has no use for its handle.
       document.querySelector(".figure:has(#guidance)")?.classList.toggle("unused", table[model]?.guidance === false);

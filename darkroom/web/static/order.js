@@ -3,6 +3,8 @@
 darkroom.order = (() => {
   const { ask, language, tell } = darkroom;
   let asking = false;
+  // An order that nobody has answered may have arrived. Asked for again, it is the same one.
+  let unanswered = { body: "", key: "" };
 
   async function order(changes = {}) {
     if (asking) return;
@@ -11,15 +13,20 @@ darkroom.order = (() => {
     tell("asked", values);
     mark(true);
     try {
-      const jobs = await ask(`/api/jobs?lang=${language}`, { method: "POST", body: JSON.stringify(values) });
+      const body = JSON.stringify(values);
+      const key = unanswered.body === body ? unanswered.key : crypto.getRandomValues(new Uint32Array(4)).join("-");
+      unanswered = { body, key };
+      const jobs = await ask(`/api/jobs?lang=${language}`, { method: "POST", body, headers: { "Idempotency-Key": key } });
+      unanswered = { body: "", key: "" };
       refuse("", []);
       darkroom.memory.write("seed", jobs.seed);
       darkroom.queue.add(jobs.jobs);
       tell("ordered", jobs);
     } catch (problem) {
       const lines = problem.problems?.map((each) => each.words) ?? [problem.words].filter(Boolean);
+      if (problem.status >= 400 && problem.status < 500) unanswered = { body: "", key: "" };
       if (problem.status) refuse(words.refused, lines);
-      else refuse(words.no_answer, []);
+      else refuse();
       tell("refused", { problems: problem.problems });
     } finally {
       asking = false;
@@ -32,7 +39,8 @@ darkroom.order = (() => {
   let words = {};
   let box = null;
 
-  function refuse(title, lines) {
+  // Without a title there is nothing to say. Of a problem that came without words: nobody has answered.
+  function refuse(title = words.no_answer, lines = []) {
     if (!box) return;
     box.querySelector("strong").textContent = title;
     box.querySelector("ul").replaceChildren(...lines.map((line) => darkroom.make("li", {}, line)));
@@ -40,12 +48,11 @@ darkroom.order = (() => {
     if (title) box.scrollIntoView({ block: "nearest", behavior: "smooth" });
   }
 
-  // Where it is said. Its value, set from Python, is {title, lines}.
-  darkroom.refusal = (element, props, watch) => {
+  // Where it is said.
+  darkroom.refusal = (element, props) => {
     words = props.words;
     box = element.querySelector(".refusal");
     darkroom.on("restored", () => document.querySelector("#generate")?.setAttribute("title", words.generate_hint));
-    watch("value", () => refuse(props.value?.title ?? "", props.value?.lines ?? []));
   };
 
   document.addEventListener("click", (event) => event.target.closest?.("#generate") && order());
@@ -56,5 +63,5 @@ darkroom.order = (() => {
     order();
   });
 
-  return order;
+  return Object.assign(order, { refuse });
 })();

@@ -10,8 +10,7 @@ from typing import Any
 import gradio as gr
 
 from darkroom.prompts.batch import MOST_PICTURES
-from darkroom.request import GenerationRequest
-from darkroom.web.form import COUNT, starting_values, values_of
+from darkroom.web.form import COUNT, starting_values
 from darkroom.web.models import Models
 from darkroom.web.ui.batch import build_batch
 from darkroom.web.ui.figure import build_figure
@@ -32,30 +31,17 @@ STEP_CACHE_REACH, PROMPT_REACH = 0.8, 512
 
 @dataclass(frozen=True, kw_only=True)
 class Form:
-    """`fields` names `inputs`, one by one."""
+    """Gradio's own fields, by name; `start` is what the others begin with."""
 
-    fields: tuple[str, ...]
-    inputs: list[Any]
-    message: gr.HTML
-
-    @property
-    def outputs(self) -> list[Any]:
-        return self.inputs
-
-    def filled(self, request: GenerationRequest) -> list[Any]:
-        """A value for each of `outputs`. How many pictures to make is not part of one picture."""
-        return self.filled_with(values_of(request))
-
-    def filled_with(self, values: Mapping[str, object]) -> list[Any]:
-        """The same with some of the fields; the others stay as they are."""
-        return [values.get(field, gr.skip()) for field in self.fields]
+    inputs: Mapping[str, Any]
+    start: Mapping[str, Any]
 
 
 def build_form(words: Words, models: Models) -> Form:
     """Where there is a choice of models it stands before all that depends on it, else among the rest."""
     start: dict[str, Any] = starting_values(models.first, models.presets[models.first.name])
     parts: dict[str, Any] = {"prompt": build_prompt(words)}
-    message = gr.HTML(
+    gr.HTML(
         html_template=MESSAGE,
         js_on_load="darkroom.refusal(element, props, watch)",
         elem_id="refusal",
@@ -65,7 +51,7 @@ def build_form(words: Words, models: Models) -> Form:
     parts[COUNT] = _order(words)
     build_batch(words)
     if len(models.entries) > 1:
-        parts["model"] = build_model(words, models)
+        build_model(words, models)
     build_presets(words, models.presets)
     with gr.Row(elem_id="figures", elem_classes="pair"):
         parts["steps"] = build_figure(
@@ -74,11 +60,11 @@ def build_form(words: Words, models: Models) -> Form:
         parts["guidance"] = build_figure(
             words, "guidance", value=start["guidance"], step=0.1, reach=GUIDANCE_REACH, about="form.guidance_info"
         )
-    parts["loras"] = build_loras(words)
+    build_loras(words)
     parts |= build_size(words, models.entries, start)
     parts["seed"] = build_seed(words)
     parts |= _advanced(words, models, start)
-    return Form(fields=tuple(parts), inputs=list(parts.values()), message=message)
+    return Form(inputs=parts, start={"model": start["model"], "loras": start["loras"]})
 
 
 def _order(words: Words) -> gr.Number:
@@ -121,7 +107,7 @@ def _advanced(words: Words, models: Models, start: Mapping[str, Any]) -> dict[st
             parts[field] = build_figure(words, field, value=start[field], step=step, reach=reach, about=about)
             _hint(words.say(about))
         if len(models.entries) == 1:
-            parts["model"] = build_model(words, models)
+            build_model(words, models)
     return parts
 
 

@@ -33,15 +33,7 @@ LARGEST_WEIGHT = 2
 STEP = 0.05
 
 
-def build_loras(words: Words) -> gr.HTML:
-    """What holds the request's list. What is seen of it is another part, which nothing draws anew while it is used."""
-    value = gr.HTML(
-        value=[],
-        html_template="<div></div>",
-        js_on_load="darkroom.loraList(element, props)",
-        elem_id="loras",
-        apply_default_css=False,
-    )
+def build_loras(words: Words) -> None:
     gr.HTML(
         html_template=ROWS,
         js_on_load="darkroom.loras(element, props)",
@@ -52,5 +44,3 @@ def build_loras(words: Words) -> gr.HTML:
         largest=LARGEST_WEIGHT,
         step=STEP,
     )
-    assert isinstance(value, gr.HTML)
-    return value

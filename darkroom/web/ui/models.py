@@ -10,33 +10,22 @@ from darkroom.web.form import size_limits, starting_values
 from darkroom.web.models import Models
 from darkroom.web.words import Words
 
-HINT = '<p class="hint" role="status"></p>'
+CHOICE = '<label class="choice"><span></span><select></select></label><p class="hint" role="status"></p>'
 
 
-def build_model(words: Words, models: Models) -> gr.Dropdown:
+def build_model(words: Words, models: Models) -> None:
     """Nothing but a line that names it where there is only one."""
     several = len(models.entries) > 1
-    with gr.Column(elem_id="model-choice"):
-        choice = gr.Dropdown(
-            choices=[(entry.title, entry.name) for entry in models.entries],
-            value=models.first.name,
-            label=words.say("fields.model"),
-            filterable=False,
-            visible=several,
-            elem_id="model",
-        )
-        gr.HTML(
-            html_template=HINT,
-            js_on_load="darkroom.models.show(element, props)",
-            elem_id="model-hint",
-            apply_default_css=False,
-            table={entry.name: _of_model(entry, models, words, named=not several) for entry in models.entries},
-            words=words.group("model"),
-        )
-    choice.input(
-        js="(name) => darkroom.models.choose(name)", inputs=[choice], fn=None, queue=False, show_progress="hidden"
+    gr.HTML(
+        html_template=CHOICE,
+        js_on_load="darkroom.models.show(element, props)",
+        elem_id="model",
+        apply_default_css=False,
+        label=words.say("fields.model"),
+        choices=[(entry.title, entry.name) for entry in models.entries],
+        table={entry.name: _of_model(entry, models, words, named=not several) for entry in models.entries},
+        words=words.group("model"),
     )
-    return choice
 
 
 def _of_model(entry: ModelEntry, models: Models, words: Words, *, named: bool) -> dict[str, Any]:

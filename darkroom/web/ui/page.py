@@ -1,13 +1,9 @@
 """The whole page in one language: its parts, and what happens between them. Must not know: how pictures are made."""
 
 import json
-from typing import Any
 
 import gradio as gr
 
-from darkroom.history.library import Library
-from darkroom.origins import Origins
-from darkroom.web.loras import LoraReader
 from darkroom.web.models import Models
 from darkroom.web.order import Counter
 from darkroom.web.ui.examples import build_examples
@@ -17,7 +13,6 @@ from darkroom.web.ui.help import build_help
 from darkroom.web.ui.history import build_history
 from darkroom.web.ui.models_page import build_models_page
 from darkroom.web.ui.queue import build_queue
-from darkroom.web.ui.reuse import build_reuse
 from darkroom.web.ui.strip import build_strip
 from darkroom.web.ui.submit import build_submit
 from darkroom.web.ui.viewer import build_viewer
@@ -26,10 +21,7 @@ from darkroom.web.words import Words
 from darkroom.web.words.problems import ProblemWords
 
 
-def build_page(
-    words: Words, problems: ProblemWords, library: Library, origins: Origins, loras: LoraReader, counter: Counter
-) -> gr.Blocks:
-    models = loras.models
+def build_page(words: Words, problems: ProblemWords, models: Models, counter: Counter) -> gr.Blocks:
     with gr.Blocks(title=words.say("name"), analytics_enabled=False, fill_width=True) as page:
         build_header(words)
         with gr.Row(elem_id="bench"):
@@ -43,7 +35,6 @@ def build_page(
         build_history()
         build_models_page(words)
         build_viewer()
-        build_reuse(words, problems, library, origins, form, loras)
         build_help(words)
         build_submit(counter, problems)
         _remember(page, form, models)
@@ -53,7 +44,13 @@ def build_page(
 
 def _remember(page: gr.Blocks, form: Form, models: Models) -> None:
     """The browser keeps what was typed: a reload or a change of language loses nothing."""
-    browser_only: dict[str, Any] = {"fn": None, "queue": False, "show_progress": "hidden"}
-    names = json.dumps(form.fields)
-    restore = f"(...v) => darkroom.form.restore({names}, v, {json.dumps(models.names)})"
-    page.load(js=restore, inputs=form.inputs, outputs=form.inputs, **browser_only)
+    names, start, offered = (json.dumps(each) for each in ([*form.inputs], form.start, models.names))
+    fields = [*form.inputs.values()]
+    page.load(
+        js=f"(...v) => darkroom.form.restore({names}, v, {start}, {offered})",
+        inputs=fields,
+        outputs=fields,
+        fn=None,
+        queue=False,
+        show_progress="hidden",
+    )
