@@ -48,10 +48,14 @@ darkroom.order = (() => {
     watch("value", () => refuse(props.value?.title ?? "", props.value?.lines ?? []));
   };
 
+  const isNowhere = (target) => target === document.body && !document.querySelector(":popover-open");
+
   document.addEventListener("click", (event) => event.target.closest?.("#generate") && order());
   document.addEventListener("keydown", (event) => {
     if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey) || event.isComposing) return;
-    if (!event.target.closest?.("#controls") && event.target !== document.body) return;
+    // Sheets and dialogs have keys of their own.
+    const isElsewhere = event.target.closest?.("[popover]") || document.querySelector("dialog[open]");
+    if (isElsewhere || !(event.target.closest?.("#controls") || isNowhere(event.target))) return;
     event.preventDefault();
     order();
   });

@@ -119,6 +119,11 @@ darkroom.styles = (element, props) => {
       find(".edit .wrong").textContent = problem.words || words.failed;
     }
   });
+  editor.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey) || event.isComposing) return;
+    event.preventDefault();
+    if (!event.repeat) editor.requestSubmit();
+  });
   find(".cancel").addEventListener("click", browse);
   find(".save").addEventListener("click", () => {
     const { prompt, negative_prompt } = form.read();
