@@ -158,6 +158,52 @@ def test_a_style_of_ones_own_is_kept_changed_removed_and_brought_back(visit: Vis
     expect(sheet.locator(".managing .name", has_text="Thin mist")).to_have_count(0)
     sheet.get_by_role("button", name="Undo").click()
     expect(sheet.locator(".managing .name", has_text="Thin mist")).to_have_count(1)
+    expect(sheet.get_by_role("button", name="Remove: Thin mist")).to_be_focused()
+    sheet.get_by_role("button", name="Change: Thin mist").click()
+    sheet.get_by_label("Prompt of the style", exact=True).fill(" ")
+    sheet.get_by_role("button", name="Save").click()
+    expect(sheet.locator(".edit .wrong")).to_contain_text("words here or in the negative prompt")
+
+
+def test_removing_styles_by_keyboard_goes_on_in_the_list(visit: Visit) -> None:
+    person = visit()
+    sheet = person.page.locator("#styles")
+    person.page.get_by_role("button", name="Styles").click()
+    sheet.get_by_role("button", name="Manage").click()
+    names = sheet.locator(".managing .name").all_inner_texts()
+    # What is brought back comes last.
+    for name, beside in ((names[1], names[2]), (names[1], names[-1])):
+        sheet.get_by_role("button", name=f"Remove: {name}").press("Enter")
+        expect(sheet.get_by_role("button", name=f"Remove: {beside}")).to_be_focused()
+        sheet.get_by_role("button", name="Undo").press("Enter")
+        expect(sheet.get_by_role("button", name=f"Remove: {name}")).to_be_focused()
+
+
+@pytest.mark.parametrize(
+    ("locale", "said", "name"),
+    [("en-GB", "Darkroom does not answer. Try again in a moment.", "Manage"), ("zh-CN", "没有回应", "管理")],
+)
+def test_without_an_answer_the_sheet_of_styles_says_so(locale: str, said: str, name: str, visit: Visit) -> None:
+    person = visit(locale=locale)
+    person.page.route("**/api/styles?*", lambda route: route.abort())
+    person.page.locator(".under-prompt .styles").click()
+    expect(person.page.locator("#styles .said")).to_contain_text(said)
+    expect(person.page.locator("#styles .manage")).to_have_text(name)
+    expect(person.page.locator("#styles .nothing")).to_be_hidden()
+    person.page.unroute("**/api/styles?*")
+    person.page.keyboard.press("Escape")
+    person.page.locator(".under-prompt .styles").click()
+    expect(person.page.locator("#styles .pick").first).to_be_visible()
+    expect(person.page.locator("#styles .said")).to_be_hidden()
+
+
+def test_where_each_line_is_a_prompt_a_style_goes_around_each(visit: Visit) -> None:
+    person = visit()
+    person.fill(prompt="a fox\na pond")
+    person.page.locator(".batch .lines input").check()
+    person.page.get_by_role("button", name="Styles").click()
+    person.page.get_by_role("button", name="Snow 雪景").click()
+    expect(person.field("prompt")).to_have_value(re.compile("^a fox, in the snow.*\na pond, in the snow"))
 
 
 def test_a_dropped_styles_csv_is_imported_and_said(visit: Visit) -> None:
