@@ -124,6 +124,45 @@ def test_a_seed_is_new_each_time_or_kept(visit: Visit) -> None:
     expect(person.page.locator("#keep-seed")).to_have_attribute("aria-pressed", "true")
 
 
+def test_keep_makes_a_seed_of_whatever_is_none(visit: Visit) -> None:
+    person = visit()
+    for nothing in ("", "2.5", "-7", "4294967296"):
+        person.fill(seed=nothing)
+        person.page.locator("#keep-seed").click()
+        expect(person.field("seed")).to_have_value(re.compile(r"^\d+$"))
+        assert 0 <= int(person.field("seed").input_value()) < 2**32
+        expect(person.page.locator("#keep-seed")).to_have_attribute("aria-pressed", "true")
+
+
+@pytest.mark.parametrize("wrong", ["501", "0", "2.5", ""])
+def test_a_wrong_number_of_pictures_is_said_in_words(wrong: str, visit: Visit) -> None:
+    person = visit()
+    said = person.page.locator(".batch .pictures")
+    person.fill(prompt="a pond", count=wrong)
+    expect(said).to_have_text(re.compile(r"^Number of pictures.* Allowed: a whole number from 1 to 500\.$"))
+    expect(said).to_have_class(re.compile("wrong"))
+    person.fill(count=2)
+    expect(said).to_have_text("This makes 2 pictures.")
+    # A model that is gone has no place of its own on the page.
+    person.page.evaluate("darkroom.form.set('model', 'gone')")
+    expect(said).to_have_text("Model: gone is not possible. Allowed: one of demo.")
+
+
+def test_the_rest_of_the_form_unfolds_where_the_browser_keeps_nothing(visit: Visit) -> None:
+    person = visit()
+    person.page.add_init_script(
+        """for (const name of ["getItem", "setItem"]) {
+            Storage.prototype[name] = () => { throw new DOMException("forbidden", "SecurityError"); };
+        }"""
+    )
+    person.open()
+    button = person.page.locator("#fold-advanced button")
+    for state in ("true", "false", "true"):
+        button.click()
+        expect(button).to_have_attribute("aria-expanded", state)
+    expect(person.field("negative_prompt")).to_be_visible()
+
+
 def test_styles_are_put_in_as_text_and_undone_as_text(visit: Visit) -> None:
     person = visit()
     person.fill(prompt="a fox")
