@@ -67,6 +67,24 @@ def test_escape_stops_a_picture_only_where_it_can_be_seen(visit: Visit) -> None:
         assert stops(person) == count, view
 
 
+def test_escape_that_closes_a_list_stops_no_picture(visit: Visit) -> None:
+    person = visit()
+    notice_stops(person)
+    # As lists do that are no part of the browser.
+    person.page.evaluate(
+        """() => {
+            const field = darkroom.make("input", { role: "combobox", "aria-expanded": "true" });
+            field.addEventListener("keydown", () => field.setAttribute("aria-expanded", "false"));
+            document.querySelector("#controls").append(field);
+            field.focus();
+        }"""
+    )
+    person.page.keyboard.press("Escape")
+    assert stops(person) == 0
+    person.page.keyboard.press("Escape")
+    assert stops(person) == 1
+
+
 @pytest.mark.parametrize("opener", [".under-prompt .recall", ".under-prompt .styles", ".loras .add"])
 def test_a_sheet_orders_nothing(opener: str, visit: Visit) -> None:
     person = visit()

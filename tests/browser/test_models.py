@@ -131,21 +131,3 @@ def test_the_model_is_remembered_and_a_reused_picture_brings_its_own(person: Vis
     expect(person.page.locator("#model input")).to_have_value("A large one")
     expect_figures(person, width=1024, height=768, steps=30)
     expect(person.page.locator("#controls [data-wrong]")).to_have_count(0)
-
-
-def test_escape_that_closes_the_list_of_models_stops_no_picture(person: Visitor) -> None:
-    person.page.evaluate(
-        """() => {
-            const stop = document.querySelector(".watch .stop");
-            stop.hidden = false;
-            window.stops = 0;
-            stop.addEventListener("click", () => (window.stops += 1));
-        }"""
-    )
-    person.page.locator("#model input").click()
-    expect(person.page.get_by_role("listbox")).to_be_visible()
-    person.page.keyboard.press("Escape")
-    expect(person.page.get_by_role("listbox")).to_be_hidden()
-    assert person.page.evaluate("window.stops") == 0
-    person.page.keyboard.press("Escape")
-    assert person.page.evaluate("window.stops") == 1
