@@ -117,11 +117,21 @@ def problems_of(error: Findings) -> tuple[Problem, ...]:
     return tuple(
         Problem(
             field=".".join(str(part) for part in finding["loc"]),
-            value="missing" if finding["type"] == "missing" else shown(finding["input"]),
+            value=_value(finding["type"], finding["input"]),
             allowed=_allowed(finding["type"], finding["msg"], finding.get("ctx", {})),
         )
         for finding in error.errors()
     )
+
+
+def _value(kind: str, given: object) -> str:
+    match kind:
+        case "missing":
+            return "missing"
+        case "too_long" if isinstance(given, list | tuple):
+            return str(len(given))
+        case _:
+            return shown(given)
 
 
 def _allowed(kind: str, message: str, context: Mapping[str, Any]) -> str:

@@ -62,9 +62,15 @@ def make_style(values: Mapping[str, Any]) -> Style:
         raise InvalidRequest(*problems) from error
 
 
-def apply(styles: Iterable[Style], prompt: str) -> str:
-    """The prompt with each style around it, in order."""
-    return _applied((style.prompt for style in styles), prompt)
+def apply(styles: Sequence[Style], prompt: str, *, each_line: bool = False) -> str:
+    """The prompt with each style around it, in order; `each_line`: around each of its lines, which stays one line."""
+    pieces = [style.prompt for style in styles]
+    if not each_line:
+        return _applied(pieces, prompt)
+    pieces = [" ".join(piece.split()) for piece in pieces]
+    is_empty = not prompt.strip()
+    lines = (_applied(pieces, line) if line.strip() or is_empty else line for line in prompt.splitlines() or [""])
+    return "\n".join(lines)
 
 
 def apply_negative(styles: Iterable[Style], negative_prompt: str) -> str:
@@ -129,7 +135,8 @@ class StyleBook:
         return _find(self.styles(), name)
 
     def add(self, style: Style) -> None:
-        """At the end. Raises InvalidRequest when the name is taken, StylesUnusable, HistoryUnusable."""
+        """At the end. Raises InvalidRequest (its name is taken, it has no words), StylesUnusable, HistoryUnusable."""
+        _check_words(style)
         with self._changes() as styles:
             _check_free(styles, style.name)
             if len(styles) >= MOST_STYLES:
@@ -139,6 +146,7 @@ class StyleBook:
 
     def change(self, name: str, style: Style) -> None:
         """Put `style` in the place of the one called `name`. Raises NotFound, and what `add` raises."""
+        _check_words(style)
         with self._changes() as styles:
             place = styles.index(_find(styles, name))
             if style.name != name:
@@ -170,7 +178,7 @@ class StyleBook:
                 reason: SkipReason | None = None
                 if style.name in names:
                     reason = "exists"
-                elif not (style.prompt.strip() or style.negative_prompt.strip()):
+                elif not _says_anything(style):
                     reason = "empty"
                 elif len(styles) >= MOST_STYLES:
                     reason = "too_many"
@@ -205,6 +213,15 @@ def _find(styles: Sequence[Style], name: str) -> Style:
         if style.name == name:
             return style
     raise NotFound("style", name)
+
+
+def _says_anything(style: Style) -> bool:
+    return bool(style.prompt.strip() or style.negative_prompt.strip())
+
+
+def _check_words(style: Style) -> None:
+    if not _says_anything(style):
+        raise InvalidRequest(Problem(field="style.prompt", value="", allowed="words here or in the negative prompt"))
 
 
 def _check_free(styles: Sequence[Style], name: str) -> None:

@@ -13,6 +13,7 @@ from darkroom.errors import InvalidRequest, LoraUnusable, Problem, shown
 from darkroom.history.metadata.found import FoundLora, Reason, UnusedParameter
 from darkroom.loras.family import family_of_model
 from darkroom.loras.folders import LoraFile, LoraFolders, is_lora_name
+from darkroom.prompts.batch import written_prompts
 from darkroom.prompts.lora_tags import Cut, LoraTag, cuts_for, find_lora_tags, without
 from darkroom.request import LONGEST_PROMPT, MOST_LORAS, GenerationRequest, LoraUse, parse_request
 from darkroom.web.models import Models
@@ -22,7 +23,7 @@ MOST_PROBLEMS = 8
 KNOWN = "a LoRA that lies in the folder loras of this model, or of all models"
 TAG = "<lora:name:0.7>, with a weight from −2 to 2"
 TAG_ONCE = "each LoRA once in a prompt"
-WEIGHT, MOST = "a number from −2 to 2", f"at most {MOST_LORAS} items"
+WEIGHT, MOST = "a number from −2 to 2", f"at most {MOST_LORAS} of them"
 # By the reason why a LoRA cannot be used: what could be.
 ALLOWED: Mapping[str, str] = {
     "missing": KNOWN,
@@ -93,15 +94,19 @@ class LoraReader:
         return self._of_list(known, entry) if len(known) == len(uses) else ()
 
     def taken(self, values: Mapping[str, object]) -> Taken | None:
-        """Where a prompt stands for several, each has its own: nothing is taken out of it."""
+        """Where a prompt stands for several, each has its own: nothing is taken out of it. Nor is what is beyond the
+        most that a picture can have.
+        """
         entry, prompt, uses = self.models.get(values.get("model")), values.get("prompt"), values.get("loras")
-        if entry is None or not isinstance(prompt, str) or len(prompt) > LONGEST_PROMPT or values.get("lines"):
+        if entry is None or not isinstance(prompt, str) or len(prompt) > LONGEST_PROMPT:
+            return None
+        if values.get("lines") and len(written_prompts(prompt, each_line=True)) > 1:
             return None
         try:
             before = [LoraUse.model_validate(use) for use in uses] if isinstance(uses, list) else []
         except ValidationError:
             return None
-        tags = self._read(prompt, entry).tags
+        tags = _that_fit(self._read(prompt, entry).tags, before)
         if not tags or any(_is_inside_a_choice(prompt, tag) for tag in tags.values()):
             return None
         loras = joined(before, {name: tag.weight or 0.0 for name, tag in tags.items()})
@@ -158,6 +163,17 @@ def joined(loras: Sequence[LoraUse], weights: Mapping[str, float]) -> tuple[Lora
     kept = (LoraUse(name=use.name, weight=weights.get(use.name, use.weight)) for use in loras)
     names = {use.name for use in loras}
     return *kept, *(LoraUse(name=name, weight=weight) for name, weight in weights.items() if name not in names)
+
+
+def _that_fit(tags: Mapping[str, LoraTag], loras: Sequence[LoraUse]) -> dict[str, LoraTag]:
+    """Beside those in the list."""
+    used = {use.name for use in loras}
+    fit: dict[str, LoraTag] = {}
+    for name, tag in tags.items():
+        if len(used | {name}) <= MOST_LORAS:
+            used.add(name)
+            fit[name] = tag
+    return fit
 
 
 def _with(request: GenerationRequest, prompt: str, loras: tuple[LoraUse, ...]) -> GenerationRequest:

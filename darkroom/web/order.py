@@ -59,6 +59,14 @@ def _written(values: Mapping[str, object], problems: list[Problem]) -> tuple[str
     return prompts if too_long is None else (too_long,)
 
 
+def _longest_written(values: Mapping[str, object]) -> str:
+    """Of an order that is refused: what there is to count, choices and all. Nothing where it is far too long."""
+    text = values.get("prompt")
+    written = written_prompts(text, each_line=values.get(LINES) is True) if isinstance(text, str) else ()
+    longest = max(written, key=len, default="")
+    return longest if len(longest) <= LONGEST_PROMPT else ""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Outlook:
     """What an order would become: why it would not be taken, or how many pictures, and the longest of their prompts.
@@ -97,11 +105,11 @@ class Counter:
     def outlook(self, values: Mapping[str, object]) -> Outlook:
         """Nothing is stored."""
         prompt = values.get("prompt")
-        text = prompt if isinstance(prompt, str) and len(prompt) <= LONGEST_PROMPT else ""
         try:
             requests = self._requests(values)
         except InvalidRequest as error:
-            return Outlook(problems=error.problems, pictures=0, prompt=text, is_one_prompt=True)
+            written = _longest_written(values)
+            return Outlook(problems=error.problems, pictures=0, prompt=written, is_one_prompt=written == prompt)
         prompts = {request.prompt for request in requests}
         longest = max(prompts, key=len)
         return Outlook(

@@ -124,6 +124,45 @@ def test_a_seed_is_new_each_time_or_kept(visit: Visit) -> None:
     expect(person.page.locator("#keep-seed")).to_have_attribute("aria-pressed", "true")
 
 
+def test_keep_makes_a_seed_of_whatever_is_none(visit: Visit) -> None:
+    person = visit()
+    for nothing in ("", "2.5", "-7", "4294967296"):
+        person.fill(seed=nothing)
+        person.page.locator("#keep-seed").click()
+        expect(person.field("seed")).to_have_value(re.compile(r"^\d+$"))
+        assert 0 <= int(person.field("seed").input_value()) < 2**32
+        expect(person.page.locator("#keep-seed")).to_have_attribute("aria-pressed", "true")
+
+
+@pytest.mark.parametrize("wrong", ["501", "0", "2.5", ""])
+def test_a_wrong_number_of_pictures_is_said_in_words(wrong: str, visit: Visit) -> None:
+    person = visit()
+    said = person.page.locator(".batch .pictures")
+    person.fill(prompt="a pond", count=wrong)
+    expect(said).to_have_text(re.compile(r"^Number of pictures.* Allowed: a whole number from 1 to 500\.$"))
+    expect(said).to_have_class(re.compile("wrong"))
+    person.fill(count=2)
+    expect(said).to_have_text("This makes 2 pictures.")
+    # A model that is gone has no place of its own on the page.
+    person.page.evaluate("darkroom.form.set('model', 'gone')")
+    expect(said).to_have_text("Model: gone is not possible. Allowed: one of demo.")
+
+
+def test_the_rest_of_the_form_unfolds_where_the_browser_keeps_nothing(visit: Visit) -> None:
+    person = visit()
+    person.page.add_init_script(
+        """for (const name of ["getItem", "setItem"]) {
+            Storage.prototype[name] = () => { throw new DOMException("forbidden", "SecurityError"); };
+        }"""
+    )
+    person.open()
+    button = person.page.locator("#fold-advanced button")
+    for state in ("true", "false", "true"):
+        button.click()
+        expect(button).to_have_attribute("aria-expanded", state)
+    expect(person.field("negative_prompt")).to_be_visible()
+
+
 def test_styles_are_put_in_as_text_and_undone_as_text(visit: Visit) -> None:
     person = visit()
     person.fill(prompt="a fox")
@@ -158,6 +197,52 @@ def test_a_style_of_ones_own_is_kept_changed_removed_and_brought_back(visit: Vis
     expect(sheet.locator(".managing .name", has_text="Thin mist")).to_have_count(0)
     sheet.get_by_role("button", name="Undo").click()
     expect(sheet.locator(".managing .name", has_text="Thin mist")).to_have_count(1)
+    expect(sheet.get_by_role("button", name="Remove: Thin mist")).to_be_focused()
+    sheet.get_by_role("button", name="Change: Thin mist").click()
+    sheet.get_by_label("Prompt of the style", exact=True).fill(" ")
+    sheet.get_by_role("button", name="Save").click()
+    expect(sheet.locator(".edit .wrong")).to_contain_text("words here or in the negative prompt")
+
+
+def test_removing_styles_by_keyboard_goes_on_in_the_list(visit: Visit) -> None:
+    person = visit()
+    sheet = person.page.locator("#styles")
+    person.page.get_by_role("button", name="Styles").click()
+    sheet.get_by_role("button", name="Manage").click()
+    names = sheet.locator(".managing .name").all_inner_texts()
+    # What is brought back comes last.
+    for name, beside in ((names[1], names[2]), (names[1], names[-1])):
+        sheet.get_by_role("button", name=f"Remove: {name}").press("Enter")
+        expect(sheet.get_by_role("button", name=f"Remove: {beside}")).to_be_focused()
+        sheet.get_by_role("button", name="Undo").press("Enter")
+        expect(sheet.get_by_role("button", name=f"Remove: {name}")).to_be_focused()
+
+
+@pytest.mark.parametrize(
+    ("locale", "said", "name"),
+    [("en-GB", "Darkroom does not answer. Try again in a moment.", "Manage"), ("zh-CN", "没有回应", "管理")],
+)
+def test_without_an_answer_the_sheet_of_styles_says_so(locale: str, said: str, name: str, visit: Visit) -> None:
+    person = visit(locale=locale)
+    person.page.route("**/api/styles?*", lambda route: route.abort())
+    person.page.locator(".under-prompt .styles").click()
+    expect(person.page.locator("#styles .said")).to_contain_text(said)
+    expect(person.page.locator("#styles .manage")).to_have_text(name)
+    expect(person.page.locator("#styles .nothing")).to_be_hidden()
+    person.page.unroute("**/api/styles?*")
+    person.page.keyboard.press("Escape")
+    person.page.locator(".under-prompt .styles").click()
+    expect(person.page.locator("#styles .pick").first).to_be_visible()
+    expect(person.page.locator("#styles .said")).to_be_hidden()
+
+
+def test_where_each_line_is_a_prompt_a_style_goes_around_each(visit: Visit) -> None:
+    person = visit()
+    person.fill(prompt="a fox\na pond")
+    person.page.locator(".batch .lines input").check()
+    person.page.get_by_role("button", name="Styles").click()
+    person.page.get_by_role("button", name="Snow 雪景").click()
+    expect(person.field("prompt")).to_have_value(re.compile("^a fox, in the snow.*\na pond, in the snow"))
 
 
 def test_a_dropped_styles_csv_is_imported_and_said(visit: Visit) -> None:

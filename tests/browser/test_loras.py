@@ -165,6 +165,61 @@ def test_one_that_is_named_in_the_prompt_moves_into_its_row(visit: Visit) -> Non
     expect(person.page.locator(".refusal")).to_contain_text("There is no LoRA named gone")
 
 
+def test_what_was_taken_out_of_the_prompt_is_said_no_longer_than_it_is_used(visit: Visit) -> None:
+    person = visit()
+    told = person.page.locator(".loras .told")
+    person.fill(prompt="a red house <lora:ink:0.5>")
+    expect(told).to_have_text("Taken out of the prompt: ink × 0.5")
+    person.fill(prompt="a red house by a lake")
+    expect(told).to_be_visible()
+    rows(person).get_by_role("button", name="Take off").click()
+    expect(told).to_be_hidden()
+
+
+def test_a_word_that_wakes_it_is_no_part_of_another_word(visit: Visit) -> None:
+    person = visit()
+    is_there = "([prompt, word]) => darkroom.triggerWords.isIn({ prompt }, word)"
+    for prompt, word, found in (
+        ("a cart", "art", False),
+        ("an Artist's cart", "art", False),
+        ("art2", "art", False),
+        ("ART, a cart", "art", True),
+        ("a cart with art", "art", True),
+        ("naïve", "na", False),
+        ("湖边的钢笔画作品", "钢笔画", True),
+        ("水墨art风格", "art", True),
+        ("(ink drawing)", "ink drawing", True),
+        ("", "art", False),
+    ):
+        assert person.page.evaluate(is_there, [prompt, word]) is found, (prompt, word)
+
+
+def test_where_each_line_is_a_prompt_each_has_the_words_that_wake_it(visit: Visit) -> None:
+    person = visit()
+    person.fill(prompt="a house\n\nink drawing of a fox\n一片湖")
+    person.page.locator(".batch .lines input").check()
+    open_sheet(person).locator(".lora").first.click()
+    person.page.keyboard.press("Escape")
+    waker = rows(person).locator(".waker")
+    expect(waker).not_to_have_attribute("data-there", "")
+    waker.click()
+    expect(person.field("prompt")).to_have_value("a house, ink drawing\n\nink drawing of a fox\n一片湖，ink drawing")
+    expect(waker).to_have_attribute("data-there", "")
+
+
+def test_two_of_one_title_are_told_apart_by_their_files(visit: Visit, models: Path) -> None:
+    path = models / "loras" / "ink, older.safetensors"
+    shutil.copy(models / "demo" / "loras" / "ink.safetensors", path)
+    person = visit()
+    person.page.evaluate("darkroom.form.set('loras', [{name: 'ink', weight: 1}, {name: 'ink, older', weight: 1}])")
+    expect(rows(person).locator(".name")).to_have_text(["Ink drawing", "Ink drawing"])
+    expect(rows(person).locator(".file")).to_have_text(["ink", "ink, older"])
+    rows(person).first.get_by_role("button", name="Take off").click()
+    expect(rows(person)).to_have_count(1)
+    expect(rows(person).locator(".file")).to_be_hidden()
+    path.unlink()
+
+
 def test_loras_come_with_a_picture_survive_a_reload_and_are_taken_off(visit: Visit) -> None:
     person = visit()
     person.reuse(1)

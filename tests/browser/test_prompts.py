@@ -102,6 +102,22 @@ def test_what_was_typed_over_an_earlier_prompt_is_kept_and_so_is_what_was_typed_
     expect(prompt).to_have_value("changed while leafing")
 
 
+def test_what_was_typed_is_still_found_after_an_example_took_its_place(visit: Visit) -> None:
+    person = visit()
+    prompt = person.field("prompt")
+    prompt.fill("my draft")
+    person.page.route(
+        "**/api/jobs?*", lambda route: route.abort() if route.request.method == "POST" else route.fallback()
+    )
+    # There are pictures here already, so that the examples are not offered.
+    person.page.evaluate("document.querySelector('.examples button').click()")
+    expect(prompt).not_to_have_value("my draft")
+    prompt.focus()
+    put_caret(person, 0)
+    press(person, "ArrowUp")
+    expect(prompt).to_have_value("my draft")
+
+
 def test_a_draft_is_still_found_after_another_prompt_was_sent(visit: Visit) -> None:
     person = visit()
     prompt = person.field("prompt")

@@ -82,7 +82,7 @@ def test_a_name_is_given_once(book: StyleBook) -> None:
     with pytest.raises(InvalidRequest, match=r"style\.name is Ink; allowed: a name that no other style has"):
         book.add(Style(name="Ink", prompt="other"))
     with pytest.raises(InvalidRequest, match=r"style\.name is Ink"):
-        book.change("Snow", Style(name="Ink"))
+        book.change("Snow", Style(name="Ink", prompt="other"))
     book.change("Snow", SNOW.model_copy(update={"prompt": "much snow"}))
     assert book.get("Snow").prompt == "much snow"
 
@@ -113,11 +113,29 @@ def test_what_is_wrong_with_a_style_is_named(values: dict[str, object], words: s
     assert words in str(refused.value)
 
 
+def test_a_style_without_words_is_refused_and_one_in_the_file_is_left_alone(book: StyleBook, tmp_path: Path) -> None:
+    with pytest.raises(InvalidRequest, match=r"style\.prompt is ; allowed: words here"):
+        book.add(PLAIN)
+    with pytest.raises(InvalidRequest, match=r"style\.prompt is ; allowed: words here"):
+        book.change(book.styles()[0].name, PLAIN)
+    (tmp_path / "styles.yaml").write_text("- name: Plain\n", "utf-8")
+    assert book.styles() == (PLAIN,)
+
+
+def test_each_line_can_have_the_style_and_stays_one_line() -> None:
+    tall = Style(name="Tall", prompt="{prompt},\n  tall")
+    assert apply((tall, SNOW), "a cat\n \na dog ", each_line=True) == (
+        "a cat, tall, in the snow\n \na dog, tall, in the snow"
+    )
+    assert apply((SNOW,), "", each_line=True) == "in the snow"
+
+
 def test_any_allowed_text_comes_back_from_the_file_as_it_was(book: StyleBook) -> None:
     rng = random.Random(5)
     letters = "ab:#-'\"{}[]|>&*!%@`,? \n\t\r\\红🦄\u0301\u0085\u2028\u200f\ufeff\u00a0~012.eyno"
     styles = [
-        Style(name=f"{number} 名", prompt="".join(rng.choices(letters, k=rng.randint(0, 30)))) for number in range(200)
+        Style(name=f"{number} 名", prompt="".join(rng.choices(letters, k=rng.randint(0, 30))), negative_prompt="x")
+        for number in range(200)
     ]
     for style in styles[:3]:
         book.add(style)
@@ -172,7 +190,7 @@ def test_two_writers_lose_nothing(tmp_path: Path) -> None:
     def add(start: int) -> None:
         book = StyleBook(tmp_path / "styles.yaml")
         for number in range(start, start + 8):
-            book.add(Style(name=str(number)))
+            book.add(Style(name=str(number), prompt="x"))
 
     writers = [threading.Thread(target=add, args=(start,)) for start in (0, 100, 200)]
     for writer in writers:

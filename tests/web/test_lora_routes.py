@@ -187,4 +187,26 @@ def test_the_form_is_told_what_to_take_out_in_the_browsers_units(client: TestCli
     assert check(prompt="a house")["loras"] is None
     assert check(prompt="a <lora:ink>\nb", lines=True)["loras"] is None
     assert check(prompt="a {<lora:ink>|<lora:pen>} b")["loras"] is None
+    # One line is one prompt.
+    assert check(prompt="a <lora:ink>\n", lines=True)["loras"]["uses"] == [{"name": "ink", "weight": 1.0}]
     assert check(prompt="a <lora:ink>", loras="ink")["loras"]["uses"] == [{"name": "ink", "weight": 1.0}]
+
+
+def test_more_than_a_picture_can_have_are_counted_and_their_tags_stay_in_the_prompt(
+    shelf: Path, client: TestClient
+) -> None:
+    names = [f"n{number}" for number in range(8)]
+    for name in names:
+        shutil.copy(INK, shelf / f"{name}.safetensors")
+    seven, eight = [{"name": name, "weight": 1.0} for name in names[:7]], [{"name": name} for name in names]
+    two_more = {"prompt": "a <lora:n7:0.5> house <lora:ink:1>", "loras": seven}
+    found = client.post("/api/check", json=two_more).json()
+    assert [use["name"] for use in found["loras"]["uses"]] == names
+    assert [cut["start"] for cut in found["loras"]["cuts"]] == [1]
+    one_more = {"prompt": "a house <lora:ink:1>", "loras": eight}
+    found = client.post("/api/check", json=one_more).json()
+    assert found["loras"] is None
+    assert found["problems"] == {"loras": "LoRAs: 9 is not possible. Allowed: at most 8 of them."}
+    assert client.post("/api/check", json={**one_more, "prompt": "<lora:n7:0.5>"}).json()["loras"] is not None
+    nine = {"prompt": "a house", "loras": [*eight, {"name": "ink"}]}
+    assert client.post("/api/jobs?lang=zh", json=nine).json()["words"] == "LoRA不能是 9，允许：最多 8 个。"

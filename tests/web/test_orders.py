@@ -222,6 +222,23 @@ def test_the_prompt_is_counted_and_where_it_is_cut_is_said_in_the_browsers_place
     assert " ".join(rest.split())[:10] in found["unread"]["words"]
 
 
+def test_of_many_prompts_the_longest_is_counted_also_when_something_else_is_wrong(
+    root: Path, house: House, client: TestClient
+) -> None:
+    for folder in (DEMO.files.tokenizer_1, DEMO.files.tokenizer_2):
+        shutil.copytree(root / "models" / folder, house.folder / "models" / folder)
+    asked = {"prompt": "a red house\n" * 60 + "a small red house by a lake", "lines": True}
+    right = client.post("/api/check", json=asked).json()
+    for wrong in ({"steps": 0}, {"count": 0}, {"width": None}):
+        found = client.post("/api/check", json={**asked, **wrong}).json()
+        assert found["tokens"] == right["tokens"]
+        assert found["unread"] is None
+    one = {"prompt": asked["prompt"], "steps": 0}
+    assert client.post("/api/check", json=one).json()["unread"]["start"] > 0
+    too_long = {"prompt": "x" * (LONGEST_PROMPT + 1), "steps": 0}
+    assert set(client.post("/api/check", json=too_long).json()["problems"]) == {"prompt", "steps"}
+
+
 def test_other_tools_syntax_is_pointed_out_once_per_kind(client: TestClient) -> None:
     found = client.post("/api/check", json={"prompt": "🙂 a (red:1.3) barn BREAK a (blue:1.2) sky"}).json()
     assert [[piece["text"] for piece in note["pieces"]] for note in found["notes"]] == [

@@ -1,5 +1,7 @@
 """Styles over HTTP: into the prompt as text, a person's own, and other tools' files."""
 
+from typing import Any
+
 from starlette.testclient import TestClient
 
 from tests.web.conftest import House
@@ -15,6 +17,31 @@ def test_a_style_becomes_words_of_the_prompt(client: TestClient) -> None:
     client.post("/api/styles", json=MIST)
     styled = client.post("/api/styles/apply", json={"name": "Mist", "prompt": "a pier", "negative_prompt": ""})
     assert styled.json() == {"prompt": "a pier, thin mist", "negative_prompt": "harsh sun"}
+
+
+def test_where_each_line_is_a_prompt_each_has_the_style(client: TestClient) -> None:
+    client.post("/api/styles", json={"name": "Mist", "prompt": "{prompt},\nthin mist"})
+
+    def styled(prompt: str, *, lines: object = True) -> Any:
+        answer = client.post("/api/styles/apply", json={"name": "Mist", "prompt": prompt, "lines": lines})
+        return answer.json().get("prompt", answer.status_code)
+
+    assert styled("a pier\n\na pond\n") == "a pier, thin mist\n\na pond, thin mist"
+    assert styled("") == ", thin mist"
+    assert styled("a pier\na pond", lines=False) == "a pier\na pond,\nthin mist"
+    assert styled("a pier", lines="yes") == 422
+
+
+def test_a_style_that_says_nothing_is_not_kept(client: TestClient) -> None:
+    before = names(client)
+    answer = client.post("/api/styles", json={"name": "Nothing", "prompt": " \n"})
+    assert answer.status_code == 422
+    assert answer.json()["words"] == "Prompt of the style is empty. Allowed: words here or in the negative prompt."
+    chinese = client.post("/api/styles/change?lang=zh", json={"name": "Nothing", "was": before[0]}).json()["words"]
+    assert chinese.isascii() is False
+    assert "words" not in chinese
+    assert names(client) == before
+    assert client.post("/api/styles", json={"name": "No sun", "negative_prompt": "sun"}).status_code == 201
 
 
 def test_a_style_of_ones_own_is_added_changed_and_removed(client: TestClient) -> None:

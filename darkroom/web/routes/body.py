@@ -40,6 +40,14 @@ async def _read_values(request: Request) -> dict[str, Any]:
 Values = Annotated[dict[str, Any], Depends(_read_values)]
 
 
+def truth_of(values: dict[str, Any], field: str) -> bool:
+    """A value that must be true or false; missing is false. Raises InvalidRequest."""
+    value = values.get(field, False)
+    if not isinstance(value, bool):
+        raise InvalidRequest(Problem(field=field, value=shown(value), allowed="true or false"))
+    return value
+
+
 def text_of(values: dict[str, Any], field: str) -> str:
     """A value that must be text; missing is empty. Raises InvalidRequest."""
     value = values.get(field, "")

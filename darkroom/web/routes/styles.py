@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Request
 from darkroom.prompts.style_files import LARGEST_FILE
 from darkroom.prompts.styles import ImportReport, Skipped, Style, StyleBook, apply, apply_negative, make_style
 from darkroom.web.routes.asking import ProblemWordsOf, WordsOf
-from darkroom.web.routes.body import Values, read_body, text_of
+from darkroom.web.routes.body import Values, read_body, text_of, truth_of
 from darkroom.web.words import Words
 from darkroom.web.words.problems import ProblemWords
 
@@ -33,10 +33,10 @@ def style_routes(book: StyleBook, words_of: WordsOf, problem_words_of: ProblemWo
 
     @router.post("/apply")
     def insert(values: Values) -> dict[str, str]:
-        """The prompt with the style `name` in it, as text that can be edited on."""
+        """The prompt with the style `name` in it, as text that can be edited on. `lines`: each line is a prompt."""
         style = book.get(text_of(values, "name"))
         return {
-            "prompt": apply([style], text_of(values, "prompt")),
+            "prompt": apply([style], text_of(values, "prompt"), each_line=truth_of(values, "lines")),
             "negative_prompt": apply_negative([style], text_of(values, "negative_prompt")),
         }
 

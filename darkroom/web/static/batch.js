@@ -33,15 +33,18 @@ darkroom.batch = (element, props) => {
   // A prompt that comes as a whole is one, whatever its lines.
   on("filled", (several) => "prompt" in several && apply(false));
   on("restored", () => memory.read("lines", false) === true && apply(true));
-  // One picture is what a click makes anyway.
+  // One picture is what a click makes anyway. What is wrong with the choice of the model has no place of its own.
   on("checked", ({ pictures, problems }) => {
-    say(find(".pictures"), problems.pictures ?? (pictures > 1 ? fill(words.pictures, { count: number(pictures) }) : ""));
-    find(".pictures").classList.toggle("wrong", "pictures" in problems);
+    const wrong = ["model", "count", "pictures"].map((field) => problems[field]).filter(Boolean).join(" ");
+    say(find(".pictures"), wrong || (pictures > 1 ? fill(words.pictures, { count: number(pictures) }) : ""));
+    find(".pictures").classList.toggle("wrong", Boolean(wrong));
   });
 
   async function read(file) {
     if (file.size > LARGEST) return toast(words.too_large);
-    const text = (await file.text()).replace(/^\ufeff/, "").trim();
+    const text = (await darkroom.textOf(file))?.trim();
+    if (text === undefined) return toast(fill(words.no_text, { file: file.name }));
+    if (!text) return toast(fill(words.empty, { file: file.name }));
     darkroom.views.show("create");
     form.write("prompt", text);
     apply(linesOf(text) > 1);

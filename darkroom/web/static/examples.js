@@ -9,6 +9,7 @@ darkroom.examples = (element, props) => {
     ...prompts.map((prompt) => {
       const card = make("button", { type: "button" }, prompt);
       card.addEventListener("click", () => {
+        darkroom.tell("reused"); // what was typed so far is found among the earlier prompts
         form.set("prompt", prompt);
         darkroom.order();
       });

@@ -14,8 +14,9 @@ darkroom.fold = (element, props) => {
   }
 
   button.addEventListener("click", () => {
-    memory.write(name, button.getAttribute("aria-expanded") === "false");
-    show(memory.read(name, false));
+    const isOpen = button.getAttribute("aria-expanded") === "false";
+    memory.write(name, isOpen);
+    show(isOpen);
   });
   // What is wrong is not left out of sight.
   on("refused", ({ problems = [] }) => {

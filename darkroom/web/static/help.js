@@ -20,11 +20,17 @@ darkroom.help = (element, props) => {
   const isTyping = (target) => target.closest?.("input:not([type=range], [type=radio]), textarea, select, [contenteditable]");
   const isBusy = () => document.querySelector("dialog[open], :popover-open");
 
+  // Seen before anyone hears of the key: who closes a list has closed it when the key arrives below.
+  let isListOpen = false;
+  document.addEventListener("keydown", () => {
+    isListOpen = document.querySelector("[role=listbox], [role=combobox][aria-expanded=true]") !== null;
+  }, true);
+
   document.addEventListener("keydown", (event) => {
     if (event.defaultPrevented || event.isComposing || event.ctrlKey || event.metaKey || event.altKey) return;
     // Nothing is stopped that cannot be seen.
-    const isWatching = document.documentElement.dataset.view !== "history";
-    if (event.key === "Escape" && isWatching && !isBusy()) document.querySelector(".watch .stop:not([hidden], :disabled)")?.click();
+    const isWatching = ["create", "queue"].includes(document.documentElement.dataset.view);
+    if (event.key === "Escape" && isWatching && !isListOpen && !isBusy()) document.querySelector(".watch .stop:not([hidden], :disabled)")?.click();
     if (isTyping(event.target) || isBusy()) return;
     if (event.key === "?") open();
     else if (event.key === "/") {

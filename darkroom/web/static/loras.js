@@ -1,13 +1,14 @@
 // The LoRAs that will be used: a row for each, with its weight, what it is, and the words that wake it. They come from the
 // sheet, from the prompt, from a dropped file, or with the parameters of a picture. Must not know: what a LoRA does.
 darkroom.loras = (element, props) => {
-  const { fill, form, icon, make, on, say } = darkroom;
+  const { fill, form, icon, make, on, say, triggerWords } = darkroom;
   const { words, most, largest, step } = props;
   const find = (selector) => element.querySelector(selector);
   const list = find(".uses");
   const told = find(".loras > .told");
   const rows = new Map(); // by name
   let problems = {};
+  let taken = []; // out of the prompt, as long as they are used
 
   find(".title").textContent = words.title;
   find(".add").append(icon("plus"), words.add);
@@ -43,6 +44,7 @@ darkroom.loras = (element, props) => {
     const away = make("button", { type: "button", className: "away", title: words.remove, "aria-label": fill(words.remove_one, { name }) }, icon("close"));
     const row = {
       title: make("span", { className: "name" }),
+      file: make("span", { className: "file", hidden: true }),
       facts: make("p", { className: "facts" }),
       wakers: make("p", { className: "wakers", hidden: true }),
       wrong: make("p", { className: "wrong", hidden: true }),
@@ -50,7 +52,7 @@ darkroom.loras = (element, props) => {
       number,
     };
     row.item = make("li", {},
-      make("div", { className: "line" }, row.title, number, away),
+      make("div", { className: "line" }, make("span", { className: "names" }, row.title, row.file), number, away),
       handle, row.facts, row.wakers, row.wrong);
     handle.addEventListener("input", () => {
       number.value = handle.value;
@@ -78,10 +80,14 @@ darkroom.loras = (element, props) => {
     handle.style.setProperty("--to", `${Math.max(50, at)}%`);
   }
 
+  const titleOf = ({ name }) => shelf.about(name)?.title ?? name;
+
   function show(row, use, place) {
     const about = shelf.about(use.name);
-    row.title.textContent = about?.title ?? use.name;
+    row.title.textContent = titleOf(use);
     row.title.title = use.name;
+    const namesake = uses().some((other) => other.name !== use.name && titleOf(other) === titleOf(use));
+    say(row.file, namesake ? use.name : "");
     if (document.activeElement !== row.number) row.number.value = use.weight ?? "";
     if (document.activeElement !== row.handle) row.handle.value = use.weight ?? 1;
     paint(row);
@@ -96,14 +102,14 @@ darkroom.loras = (element, props) => {
 
   // Buttons stay the same ones: whoever is on one stays on it.
   function showWakers(row, found) {
-    const prompt = String(form.read().prompt ?? "").toLowerCase();
+    const values = form.read();
     row.wakers.hidden = !found.length;
     if (row.wakers.dataset.words !== JSON.stringify(found)) {
       row.wakers.dataset.words = JSON.stringify(found);
       row.wakers.replaceChildren(make("span", {}, words.wakers), ...found.map(waker));
     }
     [...row.wakers.querySelectorAll("button")].forEach((button, place) => {
-      const isThere = prompt.includes(found[place].toLowerCase());
+      const isThere = triggerWords.isIn(values, found[place]);
       if (button.hasAttribute("data-there") === isThere && button.title) return;
       button.toggleAttribute("data-there", isThere);
       button.title = isThere ? words.is_there : words.insert;
@@ -118,14 +124,12 @@ darkroom.loras = (element, props) => {
     return button;
   }
 
-  // At the end of the prompt, as one part more of what it lists. Whoever is elsewhere stays there.
+  // Whoever is elsewhere stays there.
   function insert(word) {
-    const prompt = String(form.read().prompt ?? "").trimEnd();
-    if (prompt.toLowerCase().includes(word.toLowerCase())) return;
-    const isChinese = /[\u3000-\u9fff\uff00-\uffef]$/.test(prompt);
-    const joint = !prompt ? "" : /[,，.。!！?？;；、:：]$/.test(prompt) ? (isChinese ? "" : " ") : isChinese ? "，" : ", ";
+    const values = form.read();
+    if (triggerWords.isIn(values, word)) return;
     const focused = document.activeElement;
-    form.write("prompt", prompt + joint + word);
+    form.write("prompt", triggerWords.put(values, word));
     if (focused?.isConnected) focused.focus({ preventScroll: true });
   }
 
@@ -137,6 +141,7 @@ darkroom.loras = (element, props) => {
         rows.delete(name);
       }
     }
+    if (!taken.every(({ name }) => isUsed(name))) tellTaken(taken.filter(({ name }) => isUsed(name)));
     wanted.forEach((use, place) => {
       if (!rows.has(use.name)) rows.set(use.name, rowOf(use.name));
       const row = rows.get(use.name);
@@ -159,7 +164,7 @@ darkroom.loras = (element, props) => {
   });
   on("loras", draw);
   on("lora-removed", () => shelf.look(form.read().model, true));
-  on("reused", () => say(told, ""));
+  on("reused", () => tellTaken([]));
   on("checked", (found) => {
     problems = Object.fromEntries(Object.entries(found.problems).filter(([field]) => field.split(".")[0] === "loras"));
     if (found.loras && !darkroom.loraTags.isComposing()) take(found);
@@ -173,8 +178,13 @@ darkroom.loras = (element, props) => {
     const before = new Map(uses().map((use) => [use.name, use.weight]));
     darkroom.loraTags.cut(cuts);
     form.set("loras", wanted);
-    const names = wanted.filter((use) => before.get(use.name) !== use.weight).map(({ name, weight }) => `${name} × ${weight}`);
-    say(told, names.length ? fill(words.taken, { names: names.join(", ") }) : "");
+    tellTaken(wanted.filter((use) => before.get(use.name) !== use.weight));
+  }
+
+  function tellTaken(loras) {
+    taken = loras;
+    const names = taken.map(({ name, weight }) => `${name} × ${weight}`).join(", ");
+    say(told, names && fill(words.taken, { names }));
   }
 
   // --- files

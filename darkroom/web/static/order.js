@@ -55,11 +55,23 @@ darkroom.order = (() => {
     darkroom.on("restored", () => document.querySelector("#generate")?.setAttribute("title", words.generate_hint));
   };
 
+  const isNowhere = (target) => target === document.body && !document.querySelector(":popover-open");
+
+  // What follows from a number that is being typed, such as the other side of the picture, follows before it is ordered.
+  function settle(field) {
+    if (field.type !== "number") return;
+    field.blur();
+    field.focus({ preventScroll: true });
+  }
+
   document.addEventListener("click", (event) => event.target.closest?.("#generate") && order());
   document.addEventListener("keydown", (event) => {
     if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey) || event.isComposing) return;
-    if (!event.target.closest?.("#controls") && event.target !== document.body) return;
+    // Sheets and dialogs have keys of their own.
+    const isElsewhere = event.target.closest?.("[popover]") || document.querySelector("dialog[open]");
+    if (isElsewhere || !(event.target.closest?.("#controls") || isNowhere(event.target))) return;
     event.preventDefault();
+    settle(event.target);
     order();
   });
 

@@ -33,7 +33,16 @@ darkroom.readingOf = () => {
   document.addEventListener("dragleave", (event) => {
     if (carriesFile(event) && (depth -= 1) <= 0) lower();
   }, true);
-  document.addEventListener("drop", (event) => {
+  // What most files bring is seen and used behind whatever lies over the page.
+  async function uncover() {
+    for (const dialog of document.querySelectorAll("dialog[open]")) {
+      const closed = new Promise((done) => dialog.addEventListener("close", done, { once: true }));
+      dialog.close();
+      await closed;
+    }
+  }
+
+  document.addEventListener("drop", async (event) => {
     if (!carriesFile(event)) return;
     event.preventDefault();
     event.stopPropagation();
@@ -41,8 +50,10 @@ darkroom.readingOf = () => {
     const files = [...event.dataTransfer.files];
     const [file] = files;
     const loras = files.filter((each) => darkroom.loraFiles?.accepts(each));
+    const taker = [darkroom.styleFiles, darkroom.promptFiles].find((each) => file && each?.accepts(file));
+    if (loras.length || taker) await uncover();
     if (loras.length) darkroom.loraFiles.readAll(loras);
-    else if (file) ([darkroom.styleFiles, darkroom.promptFiles].find((each) => each?.accepts(file)) ?? { read }).read(file);
+    else if (file) (taker ?? { read }).read(file);
   }, true);
   chooser.addEventListener("change", () => {
     const [file] = chooser.files;

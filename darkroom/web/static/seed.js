@@ -14,8 +14,11 @@ darkroom.seed = (element, props) => {
   const anyone = () => crypto.getRandomValues(new Uint32Array(1))[0] % (largest + 1);
 
   buttons.random.addEventListener("click", () => form.set("seed", random));
+  // One that is there already is kept; nothing, or no seed at all, is not.
+  const isSeed = (seed) => Number.isInteger(seed) && seed >= 0 && seed <= largest;
+
   buttons.keep.addEventListener("click", () => {
-    if (Number(form.read().seed) === random) form.set("seed", last() ?? anyone());
+    if (!isSeed(form.read().seed)) form.set("seed", last() ?? anyone());
   });
   buttons.last.addEventListener("click", () => last() !== null && form.set("seed", last()));
 

@@ -43,6 +43,8 @@ darkroom.size = (element, props) => {
   const lock = element.querySelector(".lock");
   let ratio = memory.read("ratio", null);
   let problem = "";
+  let seen = null; // both sides, as they were last
+  let following = false;
 
   for (const [button, word] of [[swap, words.swap], [lock, words.lock]]) {
     button.title = word;
@@ -57,11 +59,17 @@ darkroom.size = (element, props) => {
     lock.setAttribute("aria-pressed", ratio !== null);
   }
 
+  // What follows from the kept proportions leaves them as they are.
+  function follow(changes) {
+    following = true;
+    for (const [side, value] of Object.entries(changes)) form.set(side, value);
+    following = false;
+  }
+
   swap.addEventListener("click", () => {
     const [width, height] = sides();
     if (ratio) keep(1 / ratio);
-    form.set("width", height);
-    form.set("height", width);
+    follow({ width: height, height: width });
   });
   lock.addEventListener("click", () => {
     const [width, height] = sides();
@@ -77,8 +85,17 @@ darkroom.size = (element, props) => {
     const { smallest, largest, step } = table[form.read().model];
     const wanted = side === "width" ? typed / ratio : typed * ratio;
     const other = Math.min(Math.max(Math.round(wanted / step) * step, smallest), largest);
-    form.set(side === "width" ? "height" : "width", other);
+    follow({ [side === "width" ? "height" : "width"]: other });
   });
+
+  // A size that comes from elsewhere, as with a picture's parameters, has the proportions to keep from now on.
+  function notice({ width, height }) {
+    const now = [Number(width), Number(height)];
+    const isNew = seen !== null && now.join() !== seen.join();
+    const isTyped = SIDES.some((side) => document.activeElement === form.input(side));
+    if (isNew && ratio && !isTyped && !following && now.every((side) => side > 0)) keep(now[0] / now[1]);
+    seen = now;
+  }
 
   function tell({ model, width, height }) {
     const line = document.querySelector("#size-said");
@@ -88,6 +105,7 @@ darkroom.size = (element, props) => {
     line.classList.toggle("wrong", Boolean(problem));
   }
 
+  on("form", notice);
   on("form", tell);
   on("checked", ({ problems }) => {
     problem = SIDES.map((side) => problems[side]).filter(Boolean).join(" ");

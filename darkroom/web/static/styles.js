@@ -9,7 +9,7 @@ darkroom.styles = (element, props) => {
   const send = (path, body) =>
     ask(`/api/styles${path}?lang=${language}`, { method: "POST", body: body instanceof Blob ? body : JSON.stringify(body) });
 
-  let styles = [];
+  let styles = null; // until they have come
   let managing = false;
   let editing = null;
 
@@ -26,18 +26,18 @@ darkroom.styles = (element, props) => {
   async function load() {
     try {
       ({ styles } = await ask(`/api/styles?lang=${language}`));
-      show();
     } catch (problem) {
-      tell([problem.words]);
+      tell([problem.words || words.failed]);
     }
+    show();
   }
 
   function show() {
     const wanted = search.value.trim().toLowerCase();
-    const found = styles.filter((style) => style.name.toLowerCase().includes(wanted));
+    const found = (styles ?? []).filter((style) => style.name.toLowerCase().includes(wanted));
     find("ul").replaceChildren(...found.map(managing ? managed : picked));
     find("ul").classList.toggle("managing", managing);
-    say(find(".nothing"), found.length ? "" : words.none_found);
+    say(find(".nothing"), found.length || !styles ? "" : words.none_found);
     find(".manage").textContent = managing ? words.finish : words.manage;
     find(".manage").setAttribute("aria-pressed", managing);
   }
@@ -51,7 +51,7 @@ darkroom.styles = (element, props) => {
 
   function managed(style) {
     const change = make("button", { type: "button", className: "text-button" }, words.edit);
-    const remove = make("button", { type: "button", className: "text-button" }, words.remove);
+    const remove = make("button", { type: "button", className: "text-button remove" }, words.remove);
     change.setAttribute("aria-label", `${words.edit}: ${style.name}`);
     remove.setAttribute("aria-label", `${words.remove}: ${style.name}`);
     change.addEventListener("click", () => edit(style, style.name));
@@ -60,20 +60,32 @@ darkroom.styles = (element, props) => {
   }
 
   async function put(style) {
-    const { prompt, negative_prompt } = form.read();
-    const styled = await send("/apply", { name: style.name, prompt, negative_prompt });
+    const { prompt, negative_prompt, lines } = form.read();
+    const styled = await send("/apply", { name: style.name, prompt, negative_prompt, lines: lines === true });
     form.set("negative_prompt", styled.negative_prompt);
     const focused = document.activeElement;
     form.write("prompt", styled.prompt);
     focused?.focus({ preventScroll: true });
   }
 
+  // Whoever goes by keyboard stays in the list: the next one, or the last.
   async function drop(style) {
+    const place = [...find("ul").children].findIndex((item) => item.contains(document.activeElement));
     await send("/remove", { name: style.name });
     await load();
     const undo = make("button", { type: "button", className: "text-button" }, words.undo);
-    undo.addEventListener("click", () => attempt(async () => (await send("", style), tell([]), load())));
+    undo.addEventListener("click", () => attempt(() => bringBack(style)));
     tell([fill(words.removed, style)], undo);
+    const rest = find("ul").children;
+    (rest[Math.min(place, rest.length - 1)]?.querySelector(".remove") ?? undo).focus();
+  }
+
+  async function bringBack(style) {
+    await send("", style);
+    tell([]);
+    await load();
+    const item = [...find("ul").children].find((each) => each.firstElementChild.textContent === style.name);
+    ((managing ? item?.querySelector(".remove") : item?.firstElementChild) ?? search).focus();
   }
 
   async function attempt(act) {
@@ -119,6 +131,11 @@ darkroom.styles = (element, props) => {
       find(".edit .wrong").textContent = problem.words || words.failed;
     }
   });
+  editor.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey) || event.isComposing) return;
+    event.preventDefault();
+    if (!event.repeat) editor.requestSubmit();
+  });
   find(".cancel").addEventListener("click", browse);
   find(".save").addEventListener("click", () => {
     const { prompt, negative_prompt } = form.read();
@@ -157,6 +174,7 @@ darkroom.styles = (element, props) => {
     },
   };
 
+  show();
   search.addEventListener("input", show);
   sheet.addEventListener("toggle", (event) => {
     if (event.newState !== "open") return;

@@ -47,6 +47,7 @@ PHRASES = (
     "one_of",
     "object",
     "free_name",
+    "style_words",
     "one_line",
     "style_file",
     "picture_numbers",
