@@ -115,3 +115,15 @@ def test_in_the_style_editor_the_key_saves(field: str, visit: Visit) -> None:
     sheet.get_by_label(field, exact=True).press("Control+Enter")
     expect(sheet.get_by_role("button", name=f"By key in {field}")).to_be_visible()
     assert orders == []
+
+
+def test_where_the_form_is_not_seen_the_key_orders_nothing(visit: Visit) -> None:
+    person = visit()
+    orders = notice_orders(person)
+    person.fill(prompt="a pond")
+    for view, expected in (("history", 0), ("create", 1)):
+        person.page.locator(f'.views a[data-view="{view}"]').click()
+        person.page.evaluate("document.activeElement.blur()")
+        person.page.keyboard.press("Control+Enter")
+        person.page.wait_for_timeout(200)
+        assert len(orders) == expected

@@ -55,7 +55,8 @@ darkroom.order = (() => {
     darkroom.on("restored", () => document.querySelector("#generate")?.setAttribute("title", words.generate_hint));
   };
 
-  const isNowhere = (target) => target === document.body && !document.querySelector(":popover-open");
+  // Nothing has the focus, and the form is what is seen.
+  const isNowhere = (target) => target === document.body && document.documentElement.dataset.view === "create" && !document.querySelector(":popover-open");
 
   // What follows from a number that is being typed, such as the other side of the picture, follows before it is ordered.
   function settle(field) {
