@@ -48,6 +48,8 @@ def parse(text: str) -> FoundParameters | None:
             findings.use_prompt(field, words, name)
     if own:
         _use_loras(settings, findings)
+        if "Model" in settings:
+            findings.use("model", settings.pop("Model"), "Model")
         for field, name in TRADES.items():
             if name in settings:
                 findings.use_number(field, settings.pop(name), name)

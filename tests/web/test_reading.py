@@ -1,0 +1,86 @@
+"""A file that is read: its values as this Darkroom has them, and what to say of the rest."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from darkroom.catalog import DEMO
+from tests.history.test_metadata import write_png
+from tests.history.test_other_tools import graph
+from tests.web.conftest import ADDRESS, House
+from tests.web.two_models import LARGE
+
+MINE = replace(
+    LARGE,
+    name="my-flux-v2",
+    title="Of my own",
+    files=replace(LARGE.files, transformer=PurePosixPath("/comfyui/unet/My Flux_v2.safetensors")),
+)
+SETTINGS = "Steps: 8, Seed: 1, Size: 512x512"
+
+
+@pytest.fixture
+def reader(tmp_path: Path) -> Iterator[TestClient]:
+    """Of a Darkroom with two models. Nothing is made."""
+    house = House(tmp_path, (DEMO, MINE))
+    with TestClient(house.app, base_url=ADDRESS) as client:
+        yield client
+    house.supervisor.close()
+    house.database.close()
+
+
+def found_in(client: TestClient, folder: Path, language: str = "en", **chunks: str) -> dict[str, Any]:
+    content = write_png(folder / "dropped.png", chunks).read_bytes()
+    found: dict[str, Any] = client.post(f"/api/read?lang={language}", content=content).json()
+    return found
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "my-flux-v2",
+        "My-Flux-V2",
+        "My Flux_v2",
+        "my flux_v2.safetensors",
+        "flux\\my flux_v2.sft",
+        "flux/My Flux_v2.safetensors",
+        "of my OWN",
+    ],
+)
+def test_a_model_that_is_here_is_known_by_any_name_that_another_tool_has_for_it(
+    name: str, reader: TestClient, tmp_path: Path
+) -> None:
+    loader = {"class_type": "UNETLoader", "inputs": {"unet_name": name}}
+    for chunks in ({"parameters": f"x\n{SETTINGS}, Model: {name}"}, {"prompt": json.dumps(graph(**{"30": loader}))}):
+        found = found_in(reader, tmp_path, **chunks)
+        assert found["values"]["model"] == "my-flux-v2"
+        assert ["Model", "Of my own"] in found["rows"]
+        assert not [line for line in found["unused"] if "model" in line.lower()]
+
+
+@pytest.mark.parametrize("version", ["f2.0.1", "Darkroom 1.0"])
+@pytest.mark.parametrize("name", ["flux1-dev", "flux1-dev.safetensors", "FLUX.1 [dev]"])
+def test_a_model_of_the_catalogue_that_is_not_here_is_not_taken_over(
+    name: str, version: str, reader: TestClient, tmp_path: Path
+) -> None:
+    found = found_in(reader, tmp_path, parameters=f"x\n{SETTINGS}, Model: {name}, Version: {version}")
+    assert "model" not in found["values"]
+    assert f"Model: {name} is not a model of this Darkroom." in found["unused"]
+
+
+def test_of_several_models_the_first_that_is_here_is_taken_and_the_others_are_said(
+    reader: TestClient, tmp_path: Path
+) -> None:
+    nodes = {
+        str(number): {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": name}}
+        for number, name in enumerate(("sdxl.safetensors", "demo", "my-flux-v2"), 80)
+    }
+    found = found_in(reader, tmp_path, prompt=json.dumps(graph(**nodes, **{"30": nodes["81"]})))
+    assert found["values"]["model"] == "demo"
+    assert "ckpt_name: sdxl.safetensors is not a model of this Darkroom." in found["unused"]
+    assert "ckpt_name: my-flux-v2 is not clear." in found["unused"]
