@@ -7,6 +7,7 @@ Must not know: how pictures are made, or who looks at them.
 import json
 import secrets
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Literal, TypeAlias
@@ -22,7 +23,7 @@ from darkroom.history.database import Database
 from darkroom.history.entries import Neighbours, Picture, Trash, picture_of
 from darkroom.history.metadata.write import png_text
 from darkroom.history.pictures import png_bytes, thumbnail_bytes
-from darkroom.history.removal import note_removal, noted, remove_noted, unfinished_removals
+from darkroom.history.removal import is_disk_full, note_removal, noted, remove_noted, unfinished_removals
 from darkroom.history.search import Search, split
 from darkroom.history.tables import KEPT, LARGEST_ID, TRASH, JobRow, PictureRow, QueueRow
 from darkroom.request import GenerationRequest
@@ -288,11 +289,32 @@ class Library:
 
     def _remove(self, condition: ColumnElement[bool]) -> tuple[int, ...]:
         """Pictures of the trash. A cut between rows and files is made good by the next `sweep`."""
+        try:
+            ids, note = self._let_go(condition)
+        except Exception as error:
+            if not is_disk_full(error):
+                raise
+            # Removing makes room and needs a little itself. A thumbnail can go first: it would be made anew.
+            self._remove_thumbnails(condition)
+            ids, note = self._let_go(condition)
+        if note is not None:
+            self._finish_removal(note)
+        return ids
+
+    def _remove_thumbnails(self, condition: ColumnElement[bool]) -> None:
+        with self._database.reading() as session:
+            files = session.scalars(select(PictureRow.file).where(TRASH, condition)).all()
+        for file in files:
+            with suppress(OSError):
+                (self._folder / _thumbnail_of(file)).unlink(missing_ok=True)
+
+    def _let_go(self, condition: ColumnElement[bool]) -> tuple[tuple[int, ...], Path | None]:
+        """Of their rows; the note says which files have no owner now."""
         which = (TRASH, condition)
         with self._database.writing(durable=True) as session:
             rows = session.execute(select(PictureRow.id, PictureRow.job_id, PictureRow.file).where(*which)).all()
             if not rows:
-                return ()
+                return (), None
             note = note_removal(self._folder, [row.file for row in rows])
             session.execute(delete(PictureRow).where(*which))
             queue = session.get(QueueRow, 1) or QueueRow(id=1, paused=False)
@@ -302,8 +324,7 @@ class Library:
             for start in range(0, len(rows), AT_ONCE):
                 jobs = [row.job_id for row in rows[start : start + AT_ONCE]]
                 session.execute(delete(JobRow).where(JobRow.id.in_(jobs)))
-        self._finish_removal(note)
-        return tuple(row.id for row in rows)
+        return tuple(row.id for row in rows), note
 
     def _finish_removal(self, note: Path) -> None:
         """A file that still has its row is kept: the rows were not let go of after all."""

@@ -3,8 +3,10 @@
 Must not know: rows, or why files are removed.
 """
 
+import errno
 import logging
 import secrets
+import sqlite3
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -14,6 +16,7 @@ log = logging.getLogger(__name__)
 
 PREFIX = ".darkroom-"
 SUFFIX = ".removing"
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def note_removal(folder: Path, files: Iterable[str]) -> Path:
@@ -21,6 +24,18 @@ def note_removal(folder: Path, files: Iterable[str]) -> Path:
     note = folder / f"{PREFIX}{secrets.token_hex(8)}{SUFFIX}"
     write_whole(note, "\n".join(files).encode())
     return note
+
+
+def is_disk_full(error: BaseException | None) -> bool:
+    """Whether that is why a file, or SQLite, could not be written, however it was raised."""
+    while error is not None:
+        original = getattr(error, "orig", error)
+        if isinstance(original, OSError) and original.errno in FULL:
+            return True
+        if isinstance(original, sqlite3.Error) and getattr(original, "sqlite_errorcode", 0) == sqlite3.SQLITE_FULL:
+            return True
+        error = error.__cause__
+    return False
 
 
 def noted(note: Path) -> tuple[str, ...]:
