@@ -22,7 +22,7 @@ from darkroom.history.checkpoints import Checkpoints
 from darkroom.history.database import Database
 from darkroom.history.entries import Neighbours, Picture, Trash, picture_of
 from darkroom.history.metadata.write import png_text
-from darkroom.history.pictures import png_bytes, thumbnail_bytes
+from darkroom.history.pictures import png_bytes, thumbnail_bytes, thumbnail_of
 from darkroom.history.removal import is_disk_full, note_removal, noted, remove_noted, unfinished_removals
 from darkroom.history.search import Search, split
 from darkroom.history.tables import KEPT, LARGEST_ID, TRASH, JobRow, PictureRow, QueueRow
@@ -196,12 +196,20 @@ class Library:
         return self._folder / picture.file
 
     def thumbnail_path(self, id: int) -> Path:
-        """A WebP of at most 320 pixels a side, made anew if it is gone. Raises NotFound."""
+        """A WebP of at most 320 pixels a side, made anew if it is gone; the picture itself where there is no room.
+
+        Raises NotFound, also when it is gone and the picture is damaged.
+        """
         path = self._folder / _thumbnail_of(self.get(id).file)
-        if not path.is_file():
-            with Image.open(self.picture_path(id)) as image:
-                write_whole(path, thumbnail_bytes(image))
-        return path
+        if path.is_file():
+            return path
+        picture = self.picture_path(id)
+        if (content := thumbnail_of(picture)) is None:
+            raise NotFound("picture", id)
+        with suppress(OSError):
+            write_whole(path, content)
+            return path
+        return picture
 
     def some(self, ids: Sequence[int]) -> tuple[Picture, ...]:
         """Those of these pictures that exist, newest first."""
