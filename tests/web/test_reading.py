@@ -84,3 +84,21 @@ def test_of_several_models_the_first_that_is_here_is_taken_and_the_others_are_sa
     assert found["values"]["model"] == "demo"
     assert "ckpt_name: sdxl.safetensors is not a model of this Darkroom." in found["unused"]
     assert "ckpt_name: my-flux-v2 is not clear." in found["unused"]
+
+
+@pytest.mark.parametrize(
+    ("chunks", "fields"),
+    [
+        ({"parameters": f"x\n{SETTINGS}, Version: f2.0.1"}, {"loras"}),
+        ({"prompt": json.dumps({name: node for name, node in graph().items() if name != "38"})}, {"loras"}),
+        ({"parameters": f"x\n{SETTINGS}, Version: Darkroom 1.0"}, {"loras", "step_cache", "prompt_tokens"}),
+        ({"darkroom": json.dumps({"request": {"prompt": "x"}})}, {"loras", "step_cache", "prompt_tokens"}),
+    ],
+    ids=["Forge", "ComfyUI", "our text", "our values"],
+)
+def test_a_picture_that_was_made_without_loras_and_shortcuts_takes_those_of_the_form_away(
+    chunks: dict[str, str], fields: set[str], reader: TestClient, tmp_path: Path
+) -> None:
+    values = found_in(reader, tmp_path, **chunks)["values"]
+    assert {field: values[field] for field in fields} == {field: [] if field == "loras" else 0 for field in fields}
+    assert not {"step_cache", "prompt_tokens"} - fields & values.keys()

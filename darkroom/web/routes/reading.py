@@ -37,10 +37,9 @@ def reading_routes(loras: LoraReader, words_of: WordsOf, problem_words_of: Probl
         values = {field: value for field, value in found.values.items() if field != "model"}
         if entry is not None:
             values["model"] = entry.name
-        if not found.loras:
-            return replace(found, values=values, unused=(*unknown, *found.unused))
         known = loras.meant(found.loras, entry or models.get(form_model) or models.first)
-        values["loras"] = [use.model_dump() for use in known.uses]
+        # None is a value too: it takes those of the form away.
+        values.setdefault("loras", [use.model_dump() for use in known.uses])
         return replace(found, values=values, unused=(*unknown, *known.unused, *found.unused))
 
     @router.post("/api/read", response_model=None)
