@@ -10,6 +10,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from darkroom.catalog import DEMO
+from darkroom.web.routes.reading import LARGEST_PICTURE
 from tests.history.test_metadata import write_png
 from tests.history.test_other_tools import graph
 from tests.web.conftest import ADDRESS, House
@@ -102,3 +103,11 @@ def test_a_picture_that_was_made_without_loras_and_shortcuts_takes_those_of_the_
     values = found_in(reader, tmp_path, **chunks)["values"]
     assert {field: values[field] for field in fields} == {field: [] if field == "loras" else 0 for field in fields}
     assert not {"step_cache", "prompt_tokens"} - fields & values.keys()
+
+
+@pytest.mark.parametrize(
+    ("language", "said"), [("en", "This is too large: at most 64 MiB."), ("zh", "太大了，最多 64 MiB。")]
+)
+def test_a_file_that_is_too_large_is_said_in_one_sentence(language: str, said: str, reader: TestClient) -> None:
+    answer = reader.post(f"/api/read?lang={language}", content=bytes(LARGEST_PICTURE + 1))
+    assert (answer.status_code, answer.json()["words"]) == (422, said)

@@ -19,6 +19,7 @@ PHRASES = (
     "characters_most",
     "characters_least",
     "items_most",
+    "size_most",
     "at_least",
     "at_most",
     "multiple",
