@@ -189,6 +189,27 @@ def test_search_finds_prompts_with_every_word(words: str, found: list[str], libr
     assert [picture.request.prompt for picture in library.page(words=words)] == found
 
 
+@pytest.mark.parametrize(
+    ("words", "prompt"),
+    [
+        ("кот", "Кот на окне"),
+        ("КОТ ОКНЕ", "Кот на окне"),
+        ("CHÂTEAU", "un château"),
+        ("château", "UN CHÂTEAU"),
+        ("STRASSE", "eine Straße"),
+        ("ΣΟΦΌΣ", "ο σοφός"),
+    ],
+)
+def test_search_knows_the_capitals_of_every_alphabet(
+    words: str, prompt: str, library: Library, queue: JobQueue
+) -> None:
+    add(library, queue, request(prompt="a red barn"))
+    add(library, queue, request(prompt=prompt))
+    add(library, queue, request(prompt="", negative_prompt=prompt))
+    assert library.count(words=words) == 2
+    assert library.recent_prompts(words) == (prompt,)
+
+
 @pytest.mark.parametrize("words", ["x" * 201, "a\x00b", "\ud800"])
 def test_a_search_that_cannot_be_one_is_refused(words: str, library: Library) -> None:
     with pytest.raises(InvalidRequest, match="words"):
