@@ -10,11 +10,13 @@ import pytest
 from starlette.testclient import TestClient
 
 from darkroom.catalog import DEMO
+from darkroom.prompts.choices import count_of, prompts_of
+from darkroom.web.reuse import reuse
 from darkroom.web.routes.reading import LARGEST_PICTURE
 from tests.history.test_metadata import write_png
 from tests.history.test_other_tools import graph
 from tests.web.conftest import ADDRESS, House
-from tests.web.two_models import LARGE
+from tests.web.two_models import LARGE, ONE, reader_of
 
 MINE = replace(
     LARGE,
@@ -111,3 +113,11 @@ def test_a_picture_that_was_made_without_loras_and_shortcuts_takes_those_of_the_
 def test_a_file_that_is_too_large_is_said_in_one_sentence(language: str, said: str, reader: TestClient) -> None:
     answer = reader.post(f"/api/read?lang={language}", content=bytes(LARGEST_PICTURE + 1))
     assert (answer.status_code, answer.json()["words"]) == (422, said)
+
+
+@pytest.mark.parametrize("prompt", ["a {red|green} door", "{a|b} {c|{d|e}}", "a {red} door", "a|b", "plain"])
+def test_braces_of_a_prompt_that_was_made_are_no_choice_when_it_is_reused(prompt: str) -> None:
+    reused = reuse({"prompt": prompt}, "prompt", "demo", reader_of(ONE)).values["prompt"]
+    assert isinstance(reused, str)
+    assert prompts_of(reused) == (prompt,)
+    assert (reused == prompt) == (count_of(prompt) == 1)
