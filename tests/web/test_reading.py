@@ -121,3 +121,26 @@ def test_braces_of_a_prompt_that_was_made_are_no_choice_when_it_is_reused(prompt
     assert isinstance(reused, str)
     assert prompts_of(reused) == (prompt,)
     assert (reused == prompt) == (count_of(prompt) == 1)
+
+
+COMPUTED = {"class_type": "Wildcards", "inputs": {}}
+TWO_SAMPLERS = {"99": {"class_type": "KSampler", "inputs": {}}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "english", "chinese"),
+    [
+        ({"6": COMPUTED}, ["Prompt: this workflow"], ["提示词：由工作流"]),
+        ({"33": COMPUTED}, ["Negative prompt: this workflow"], ["反向提示词：由工作流"]),
+        ({"27": COMPUTED}, ["Size: this workflow"], ["尺寸：由工作流"]),
+        (TWO_SAMPLERS, ["This workflow has 2 samplers."], ["这个工作流里有 2 个采样器"]),
+        ({"31": COMPUTED}, ["This workflow has no sampler"], ["这个工作流里没有 Darkroom 认识的采样器"]),
+    ],
+)
+def test_what_a_workflow_does_not_say_plainly_is_said_in_words(
+    changes: dict[str, Any], english: list[str], chinese: list[str], reader: TestClient, tmp_path: Path
+) -> None:
+    for language, said in (("en", english), ("zh", chinese)):
+        unused = found_in(reader, tmp_path, language, prompt=json.dumps(graph(**changes)))["unused"]
+        assert [line for line in unused if line.startswith(said[0])], unused
+        assert not [line for line in unused if "is not clear." in line or "含义不明" in line or ": ." in line]

@@ -15,7 +15,17 @@ from pydantic import ValidationError
 from darkroom.errors import shown
 from darkroom.request import GenerationRequest, problems_of
 
-Reason = Literal["not_supported", "not_allowed", "other_guidance", "unknown_model", "missing_lora", "unclear"]
+Reason = Literal[
+    "not_supported",
+    "not_allowed",
+    "other_guidance",
+    "unknown_model",
+    "missing_lora",
+    "unclear",
+    "computed",
+    "no_sampler",
+    "samplers",
+]
 """Why a value is not used.
 
 not_supported   Darkroom has nothing like it
@@ -24,6 +34,9 @@ other_guidance  a CFG scale without FLUX's distilled guidance beside it: another
 unknown_model   no model of that name is here
 missing_lora    a LoRA of which no file is here
 unclear         the file does not say it plainly
+computed        nodes of a workflow make it, and nothing is computed here; `name` is the request's, or "size"
+no_sampler      a workflow without a sampler that is known
+samplers        a workflow with `value` of them, so that it is not clear which one made the picture
 """
 
 MOST_UNUSED, MOST_LORAS, MOST_MODELS = 100, 32, 8

@@ -90,9 +90,12 @@ def _view(found: FoundParameters, titles: Titles, words: Words, problems: Proble
 
 
 def _reason(unused: UnusedParameter, words: Words, problems: ProblemWords) -> str:
+    name = unused.name
+    if unused.reason == "computed":
+        name = words.say("history.size" if name == "size" else f"fields.{name}")
     return words.say(
         f"reuse.unused.{unused.reason}",
-        name=unused.name,
-        value=unused.value,
+        name=name,
+        value=unused.value or "—",
         allowed=problems.allowed(unused.allowed) if unused.allowed else "",
     )
