@@ -22,8 +22,8 @@ from darkroom.history.checkpoints import Checkpoints
 from darkroom.history.database import Database
 from darkroom.history.entries import Neighbours, Picture, Trash, picture_of
 from darkroom.history.metadata.write import png_text
-from darkroom.history.pictures import png_bytes, thumbnail_bytes, thumbnail_of
-from darkroom.history.removal import is_disk_full, note_removal, noted, remove_noted, unfinished_removals
+from darkroom.history.pictures import png_bytes, size_of, thumbnail_bytes, thumbnail_of
+from darkroom.history.removal import is_disk_full, note_removal, noted, remove_first, remove_noted, unfinished_removals
 from darkroom.history.search import Search, split
 from darkroom.history.tables import KEPT, LARGEST_ID, TRASH, JobRow, PictureRow, QueueRow
 from darkroom.request import GenerationRequest
@@ -254,7 +254,7 @@ class Library:
         now = datetime.now(UTC)
         with self._database.reading() as session:
             files = tuple(session.scalars(select(PictureRow.file).where(TRASH)))
-        room = sum(_size(self._folder / each) for file in files for each in (file, _thumbnail_of(file)))
+        room = sum(size_of(self._folder / each) for file in files for each in (file, _thumbnail_of(file)))
         return Trash(pictures=len(files), bytes=room, seen_at=now)
 
     def purge(self, id: int) -> None:
@@ -303,18 +303,13 @@ class Library:
             if not is_disk_full(error):
                 raise
             # Removing makes room and needs a little itself. A thumbnail can go first: it would be made anew.
-            self._remove_thumbnails(condition)
+            with self._database.reading() as session:
+                files = session.scalars(select(PictureRow.file).where(TRASH, condition)).all()
+            remove_first(self._folder / _thumbnail_of(file) for file in files)
             ids, note = self._let_go(condition)
         if note is not None:
             self._finish_removal(note)
         return ids
-
-    def _remove_thumbnails(self, condition: ColumnElement[bool]) -> None:
-        with self._database.reading() as session:
-            files = session.scalars(select(PictureRow.file).where(TRASH, condition)).all()
-        for file in files:
-            with suppress(OSError):
-                (self._folder / _thumbnail_of(file)).unlink(missing_ok=True)
 
     def _let_go(self, condition: ColumnElement[bool]) -> tuple[tuple[int, ...], Path | None]:
         """Of their rows; the note says which files have no owner now."""
@@ -336,13 +331,13 @@ class Library:
 
     def _finish_removal(self, note: Path) -> None:
         """A file that still has its row is kept: the rows were not let go of after all."""
-        files = noted(note)
+        files = noted(note, PICTURES)
         owned: set[str] = set()
         with self._database.reading() as session:
             for start in range(0, len(files), AT_ONCE):
                 part = files[start : start + AT_ONCE]
                 owned.update(session.scalars(select(PictureRow.file).where(PictureRow.file.in_(part))))
-        gone = [file for file in files if file not in owned and _is_ours(file)]
+        gone = [file for file in files if file not in owned]
         remove_noted(self._folder, note, [each for file in gone for each in (file, _thumbnail_of(file))])
 
     def _picture_of(self, job: int) -> Picture | None:
@@ -375,15 +370,3 @@ def _clamped(id: int) -> int:
 def _thumbnail_of(file: str) -> str:
     inside = PurePosixPath(file).relative_to(PICTURES)
     return str(PurePosixPath(THUMBNAILS) / inside.with_suffix(".webp"))
-
-
-def _is_ours(file: str) -> bool:
-    parts = PurePosixPath(file).parts
-    return len(parts) > 1 and parts[0] == PICTURES and ".." not in parts
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except FileNotFoundError:  # somebody has taken it away
-        return 0

@@ -33,3 +33,11 @@ def thumbnail_of(path: Path) -> bytes | None:
             return thumbnail_bytes(image)
     except BROKEN:
         return None
+
+
+def size_of(path: Path) -> int:
+    """In bytes; none when somebody has taken it away."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0

@@ -8,7 +8,8 @@ import logging
 import secrets
 import sqlite3
 from collections.abc import Iterable, Iterator
-from pathlib import Path
+from contextlib import suppress
+from pathlib import Path, PurePosixPath
 
 from darkroom.files import write_whole
 
@@ -38,8 +39,21 @@ def is_disk_full(error: BaseException | None) -> bool:
     return False
 
 
-def noted(note: Path) -> tuple[str, ...]:
-    return tuple(note.read_text("utf-8").splitlines())
+def remove_first(files: Iterable[Path]) -> None:
+    """What can be made anew makes room for a removal; one that stays changes nothing."""
+    for path in files:
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
+
+
+def noted(note: Path, below: str) -> tuple[str, ...]:
+    """Only what lies below that folder: a note may name anything."""
+    return tuple(file for file in note.read_text("utf-8").splitlines() if _is_below(below, file))
+
+
+def _is_below(folder: str, file: str) -> bool:
+    parts = PurePosixPath(file).parts
+    return len(parts) > 1 and parts[0] == folder and ".." not in parts
 
 
 def unfinished_removals(folder: Path) -> Iterator[Path]:
