@@ -7,7 +7,6 @@ Must not know: how pictures are made, or who looks at them.
 import json
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Literal, TypeAlias
@@ -206,10 +205,11 @@ class Library:
         picture = self.picture_path(id)
         if (content := thumbnail_of(picture)) is None:
             raise NotFound("picture", id)
-        with suppress(OSError):
+        try:
             write_whole(path, content)
-            return path
-        return picture
+        except OSError:
+            return picture
+        return path
 
     def some(self, ids: Sequence[int]) -> tuple[Picture, ...]:
         """Those of these pictures that exist, newest first."""
