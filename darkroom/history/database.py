@@ -101,6 +101,8 @@ def _create_engine(url: URL, *, poolclass: type[Pool] | None = None, foreign_key
             f"foreign_keys = {'ON' if foreign_keys else 'OFF'}",
         ):
             connection.execute(f"PRAGMA {pragma}").close()
+        # SQLite's own knows the capitals of ASCII only.
+        connection.create_function("lower", 1, lambda text: text and text.casefold(), deterministic=True)
         _write_ahead(connection)
 
     @event.listens_for(engine, "begin")

@@ -21,8 +21,8 @@ from darkroom.history.checkpoints import Checkpoints
 from darkroom.history.database import Database
 from darkroom.history.entries import Neighbours, Picture, Trash, picture_of
 from darkroom.history.metadata.write import png_text
-from darkroom.history.pictures import png_bytes, thumbnail_bytes
-from darkroom.history.removal import note_removal, noted, remove_noted, unfinished_removals
+from darkroom.history.pictures import png_bytes, size_of, thumbnail_bytes, thumbnail_of
+from darkroom.history.removal import is_disk_full, note_removal, noted, remove_first, remove_noted, unfinished_removals
 from darkroom.history.search import Search, split
 from darkroom.history.tables import KEPT, LARGEST_ID, TRASH, JobRow, PictureRow, QueueRow
 from darkroom.request import GenerationRequest
@@ -195,11 +195,20 @@ class Library:
         return self._folder / picture.file
 
     def thumbnail_path(self, id: int) -> Path:
-        """A WebP of at most 320 pixels a side, made anew if it is gone. Raises NotFound."""
+        """A WebP of at most 320 pixels a side, made anew if it is gone; the picture itself where there is no room.
+
+        Raises NotFound, also when it is gone and the picture is damaged.
+        """
         path = self._folder / _thumbnail_of(self.get(id).file)
-        if not path.is_file():
-            with Image.open(self.picture_path(id)) as image:
-                write_whole(path, thumbnail_bytes(image))
+        if path.is_file():
+            return path
+        picture = self.picture_path(id)
+        if (content := thumbnail_of(picture)) is None:
+            raise NotFound("picture", id)
+        try:
+            write_whole(path, content)
+        except OSError:
+            return picture
         return path
 
     def some(self, ids: Sequence[int]) -> tuple[Picture, ...]:
@@ -245,7 +254,7 @@ class Library:
         now = datetime.now(UTC)
         with self._database.reading() as session:
             files = tuple(session.scalars(select(PictureRow.file).where(TRASH)))
-        room = sum(_size(self._folder / each) for file in files for each in (file, _thumbnail_of(file)))
+        room = sum(size_of(self._folder / each) for file in files for each in (file, _thumbnail_of(file)))
         return Trash(pictures=len(files), bytes=room, seen_at=now)
 
     def purge(self, id: int) -> None:
@@ -288,11 +297,27 @@ class Library:
 
     def _remove(self, condition: ColumnElement[bool]) -> tuple[int, ...]:
         """Pictures of the trash. A cut between rows and files is made good by the next `sweep`."""
+        try:
+            ids, note = self._let_go(condition)
+        except Exception as error:
+            if not is_disk_full(error):
+                raise
+            # Removing makes room and needs a little itself. A thumbnail can go first: it would be made anew.
+            with self._database.reading() as session:
+                files = session.scalars(select(PictureRow.file).where(TRASH, condition)).all()
+            remove_first(self._folder / _thumbnail_of(file) for file in files)
+            ids, note = self._let_go(condition)
+        if note is not None:
+            self._finish_removal(note)
+        return ids
+
+    def _let_go(self, condition: ColumnElement[bool]) -> tuple[tuple[int, ...], Path | None]:
+        """Of their rows; the note says which files have no owner now."""
         which = (TRASH, condition)
         with self._database.writing(durable=True) as session:
             rows = session.execute(select(PictureRow.id, PictureRow.job_id, PictureRow.file).where(*which)).all()
             if not rows:
-                return ()
+                return (), None
             note = note_removal(self._folder, [row.file for row in rows])
             session.execute(delete(PictureRow).where(*which))
             queue = session.get(QueueRow, 1) or QueueRow(id=1, paused=False)
@@ -302,18 +327,17 @@ class Library:
             for start in range(0, len(rows), AT_ONCE):
                 jobs = [row.job_id for row in rows[start : start + AT_ONCE]]
                 session.execute(delete(JobRow).where(JobRow.id.in_(jobs)))
-        self._finish_removal(note)
-        return tuple(row.id for row in rows)
+        return tuple(row.id for row in rows), note
 
     def _finish_removal(self, note: Path) -> None:
         """A file that still has its row is kept: the rows were not let go of after all."""
-        files = noted(note)
+        files = noted(note, PICTURES)
         owned: set[str] = set()
         with self._database.reading() as session:
             for start in range(0, len(files), AT_ONCE):
                 part = files[start : start + AT_ONCE]
                 owned.update(session.scalars(select(PictureRow.file).where(PictureRow.file.in_(part))))
-        gone = [file for file in files if file not in owned and _is_ours(file)]
+        gone = [file for file in files if file not in owned]
         remove_noted(self._folder, note, [each for file in gone for each in (file, _thumbnail_of(file))])
 
     def _picture_of(self, job: int) -> Picture | None:
@@ -346,15 +370,3 @@ def _clamped(id: int) -> int:
 def _thumbnail_of(file: str) -> str:
     inside = PurePosixPath(file).relative_to(PICTURES)
     return str(PurePosixPath(THUMBNAILS) / inside.with_suffix(".webp"))
-
-
-def _is_ours(file: str) -> bool:
-    parts = PurePosixPath(file).parts
-    return len(parts) > 1 and parts[0] == PICTURES and ".." not in parts
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except FileNotFoundError:  # somebody has taken it away
-        return 0

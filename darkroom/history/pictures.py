@@ -1,9 +1,12 @@
 """Pictures as bytes: the PNG that is kept, and its thumbnail. Must not know: rows, or where a file lies."""
 
 from io import BytesIO
+from pathlib import Path
 
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
+
+from darkroom.history.metadata.carried import BROKEN
 
 LONGEST_THUMBNAIL_SIDE = 320
 THUMBNAIL_QUALITY = 80
@@ -21,3 +24,20 @@ def thumbnail_bytes(image: Image.Image) -> bytes:
     buffer = BytesIO()
     small.save(buffer, "WEBP", quality=THUMBNAIL_QUALITY)
     return buffer.getvalue()
+
+
+def thumbnail_of(path: Path) -> bytes | None:
+    """None when the file is damaged."""
+    try:
+        with Image.open(path) as image:
+            return thumbnail_bytes(image)
+    except BROKEN:
+        return None
+
+
+def size_of(path: Path) -> int:
+    """In bytes; none when somebody has taken it away."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0

@@ -3,10 +3,13 @@
 Must not know: rows, or why files are removed.
 """
 
+import errno
 import logging
 import secrets
+import sqlite3
 from collections.abc import Iterable, Iterator
-from pathlib import Path
+from contextlib import suppress
+from pathlib import Path, PurePosixPath
 
 from darkroom.files import write_whole
 
@@ -14,6 +17,7 @@ log = logging.getLogger(__name__)
 
 PREFIX = ".darkroom-"
 SUFFIX = ".removing"
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def note_removal(folder: Path, files: Iterable[str]) -> Path:
@@ -23,8 +27,33 @@ def note_removal(folder: Path, files: Iterable[str]) -> Path:
     return note
 
 
-def noted(note: Path) -> tuple[str, ...]:
-    return tuple(note.read_text("utf-8").splitlines())
+def is_disk_full(error: BaseException | None) -> bool:
+    """Whether that is why a file, or SQLite, could not be written, however it was raised."""
+    while error is not None:
+        original = getattr(error, "orig", error)
+        if isinstance(original, OSError) and original.errno in FULL:
+            return True
+        if isinstance(original, sqlite3.Error) and getattr(original, "sqlite_errorcode", 0) == sqlite3.SQLITE_FULL:
+            return True
+        error = error.__cause__
+    return False
+
+
+def remove_first(files: Iterable[Path]) -> None:
+    """What can be made anew makes room for a removal; one that stays changes nothing."""
+    for path in files:
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
+
+
+def noted(note: Path, below: str) -> tuple[str, ...]:
+    """Only what lies below that folder: a note may name anything."""
+    return tuple(file for file in note.read_text("utf-8").splitlines() if _is_below(below, file))
+
+
+def _is_below(folder: str, file: str) -> bool:
+    parts = PurePosixPath(file).parts
+    return len(parts) > 1 and parts[0] == folder and ".." not in parts
 
 
 def unfinished_removals(folder: Path) -> Iterator[Path]:

@@ -19,7 +19,7 @@ LONGEST_SEARCH = 200
 class Search:
     """Pictures with each of the words in the prompt or the negative prompt; those in the trash, or those that are not.
 
-    Words are parts of text, in any order; capital letters do not matter in ASCII.
+    Words are parts of text, in any order; capital letters do not matter, in any alphabet.
     """
 
     words: str = ""

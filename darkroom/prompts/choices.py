@@ -12,6 +12,7 @@ from operator import mul
 DEEPEST = 20
 JSON = re.compile(r"[\"”]\s*:")
 ESCAPED = re.compile(r"\\([{}|])")
+OPENING = re.compile(r"\\.|{", re.DOTALL)
 
 
 @dataclass
@@ -31,11 +32,22 @@ def count_of(prompt: str) -> int:
 
 
 def prompts_of(prompt: str) -> tuple[str, ...]:
-    """All of them, the last choice changing fastest. A prompt without choices is itself, letter by letter."""
+    """All of them, the last choice changing fastest.
+
+    A prompt without choices is itself, letter by letter, unless backslashes are all that keeps it from having some.
+    """
     read = _read(prompt)
     if not any(isinstance(part, _Choice) for part in read):
-        return (prompt,)
+        plain = ESCAPED.sub(r"\1", prompt)
+        return (plain if count_of(plain) > 1 else prompt,)
     return tuple(ESCAPED.sub(r"\1", text) for text in _texts(read))
+
+
+def written_for(prompt: str) -> str:
+    """What stands for this one prompt, also where it has braces that would be a choice."""
+    if count_of(prompt) == 1:
+        return prompt
+    return OPENING.sub(lambda found: r"\{" if found[0] == "{" else found[0], prompt)
 
 
 def _read(prompt: str) -> _Sequence:

@@ -15,6 +15,8 @@ from darkroom.prompts.presets import presets_for
 KEPT_SECONDS = 1.0
 # A model's title by its name, and what it was called, where nobody knows it any more.
 Titles: TypeAlias = Callable[[str, str], str]
+# What other tools leave behind the name of a model.
+ENDINGS = (".safetensors", ".sft", ".gguf", ".ckpt", ".pt", ".pth", ".bin")
 
 
 class Models:
@@ -66,6 +68,14 @@ class Models:
         # It may have come this very moment.
         return known or next((entry for entry in self.look() if entry.name == name), None)
 
+    def meant(self, name: str) -> ModelEntry | None:
+        """As another tool calls it: in other capitals, with its folders and ending, by its title or its file."""
+        wanted = _bare(name)
+        for way in _WAYS:
+            if wanted and (found := next((entry for entry in self.entries if way(entry) == wanted), None)):
+                return found
+        return None
+
     def now(self) -> "Models":
         """As they are at this moment, and stay."""
         return models_of(self.entries, self._settings)
@@ -74,3 +84,16 @@ class Models:
 def models_of(entries: Iterable[ModelEntry], settings: Settings) -> Models:
     entries = tuple(entries)
     return Models(lambda: entries, settings)
+
+
+def _bare(name: str) -> str:
+    bare = name.replace("\\", "/").rpartition("/")[2].strip().casefold()
+    return next((bare.removesuffix(ending) for ending in ENDINGS if bare.endswith(ending)), bare)
+
+
+# The nearest first.
+_WAYS: tuple[Callable[[ModelEntry], str], ...] = (
+    lambda entry: entry.name.casefold(),
+    lambda entry: entry.title.casefold(),
+    lambda entry: _bare(entry.files.transformer.name),
+)

@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args
 from darkroom.catalog import ModelEntry
 from darkroom.errors import Problem
 from darkroom.history.metadata.found import Findings
+from darkroom.prompts.choices import written_for
 from darkroom.web.form import FIELDS, size_limits, unknown_model
 from darkroom.web.loras import LoraReader
 
@@ -55,6 +56,8 @@ def reuse(values: Mapping[str, object], what: What, form_model: object, loras: L
             problems += gone
             places = {problem.field.split(".")[1] for problem in gone}
             kept["loras"] = [use for place, use in enumerate(kept["loras"]) if str(place) not in places]
+    if "prompt" in kept:
+        kept["prompt"] = written_for(kept["prompt"])
     return Reuse(values=kept, problems=tuple(problems))
 
 

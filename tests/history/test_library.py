@@ -1,6 +1,8 @@
 """Pictures kept, listed and found again."""
 
+import errno
 import threading
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -187,6 +189,27 @@ def test_search_finds_prompts_with_every_word(words: str, found: list[str], libr
     assert [picture.request.prompt for picture in library.page(words=words)] == found
 
 
+@pytest.mark.parametrize(
+    ("words", "prompt"),
+    [
+        ("кот", "Кот на окне"),
+        ("КОТ ОКНЕ", "Кот на окне"),
+        ("CHÂTEAU", "un château"),
+        ("château", "UN CHÂTEAU"),
+        ("STRASSE", "eine Straße"),
+        ("ΣΟΦΌΣ", "ο σοφός"),
+    ],
+)
+def test_search_knows_the_capitals_of_every_alphabet(
+    words: str, prompt: str, library: Library, queue: JobQueue
+) -> None:
+    add(library, queue, request(prompt="a red barn"))
+    add(library, queue, request(prompt=prompt))
+    add(library, queue, request(prompt="", negative_prompt=prompt))
+    assert library.count(words=words) == 2
+    assert library.recent_prompts(words) == (prompt,)
+
+
 @pytest.mark.parametrize("words", ["x" * 201, "a\x00b", "\ud800"])
 def test_a_search_that_cannot_be_one_is_refused(words: str, library: Library) -> None:
     with pytest.raises(InvalidRequest, match="words"):
@@ -211,6 +234,32 @@ def test_a_file_that_was_taken_away_is_not_found(library: Library, queue: JobQue
     for look in (library.picture_path, library.thumbnail_path):
         with pytest.raises(NotFound):
             look(picture.id)
+
+
+@pytest.mark.parametrize("damaged", [lambda whole: whole[:-40], lambda whole: bytes(len(whole)), lambda _: b""])
+def test_a_damaged_picture_without_its_thumbnail_has_none(
+    damaged: Callable[[bytes], bytes], library: Library, queue: JobQueue
+) -> None:
+    picture = add(library, queue, request())
+    path = library.picture_path(picture.id)
+    path.write_bytes(damaged(path.read_bytes()))
+    assert library.thumbnail_path(picture.id).exists()
+    library.thumbnail_path(picture.id).unlink()
+    with pytest.raises(NotFound):
+        library.thumbnail_path(picture.id)
+
+
+def test_where_there_is_no_room_for_a_thumbnail_the_picture_stands_for_it(
+    library: Library, queue: JobQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picture = add(library, queue, request())
+    library.thumbnail_path(picture.id).unlink()
+
+    def without_room(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("darkroom.history.library.write_whole", without_room)
+    assert library.thumbnail_path(picture.id) == library.picture_path(picture.id)
 
 
 def test_a_lost_thumbnail_is_made_anew(library: Library, queue: JobQueue) -> None:

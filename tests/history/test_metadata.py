@@ -10,7 +10,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from darkroom import __version__
-from darkroom.history.metadata.read import read_request
+from darkroom.history.metadata.read import read_parameters, read_request
 from darkroom.history.metadata.write import parameters_text, png_text
 from darkroom.history.pictures import png_bytes
 from darkroom.request import GenerationRequest
@@ -128,3 +128,52 @@ def test_a_file_that_is_no_good_png_is_none(content: bytes, tmp_path: Path) -> N
 def test_a_file_that_is_not_there_is_none(tmp_path: Path) -> None:
     assert read_request(tmp_path / "none.png") is None
     assert read_request(tmp_path) is None
+
+
+def text_chunks(name: bytes, text: str) -> dict[str, bytes]:
+    content = text.encode()
+    return {
+        "tEXt": chunk(b"tEXt", name + b"\0" + content),
+        "zTXt": chunk(b"zTXt", name + b"\0\0" + zlib.compress(content)),
+        "iTXt": chunk(b"iTXt", name + b"\0\0\0\0\0" + content),
+    }
+
+
+def with_chunks(path: Path, chunks: bytes, *, behind: bool) -> Path:
+    """A picture with these before its pixels or behind them."""
+    whole = png_bytes(BLACK, PngInfo())
+    place = whole.index(b"IEND" if behind else b"IDAT") - 4
+    path.write_bytes(whole[:place] + chunks + whole[place:])
+    return path
+
+
+@pytest.mark.parametrize("behind", [False, True], ids=["before the pixels", "behind them"])
+@pytest.mark.parametrize("kind", ["tEXt", "zTXt", "iTXt"])
+def test_a_text_in_utf8_is_read_from_any_chunk_wherever_it_stands(kind: str, behind: bool, tmp_path: Path) -> None:
+    chunks = text_chunks(b"parameters", "château, 猫\nSteps: 4, Seed: 1, Size: 64x64")[kind]
+    found = read_parameters(with_chunks(tmp_path / "a.png", chunks, behind=behind))
+    assert found is not None
+    assert found.values["prompt"] == "château, 猫"
+
+
+def test_a_text_in_latin_1_is_read_as_that(tmp_path: Path) -> None:
+    content = "café\nSteps: 4, Seed: 1, Size: 64x64".encode("latin-1")
+    found = read_parameters(with_chunks(tmp_path / "a.png", chunk(b"tEXt", b"parameters\0" + content), behind=False))
+    assert found is not None
+    assert found.values["prompt"] == "café"
+
+
+@pytest.mark.parametrize("broken", [BOMB, BOMB[:-2], b"\xff" * 9, b"\0\0\0\1tEX"], ids=["bomb", "cut", "odd", "short"])
+def test_what_is_broken_behind_the_pixels_takes_nothing_from_what_stands_before(broken: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    whole = png_bytes(BLACK, png_text(request(prompt="猫"), {}))
+    path.write_bytes(whole[: whole.index(b"IEND") - 4] + broken)
+    assert read_request(path) == request(prompt="猫")
+
+
+def test_a_text_before_the_pixels_counts_more_than_one_behind_them(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    whole = png_bytes(BLACK, png_text(request(prompt="first"), {}))
+    later = json.dumps({"request": request(prompt="later").model_dump(mode="json")})
+    path.write_bytes(whole[: whole.index(b"IEND") - 4] + text_chunks(b"darkroom", later)["tEXt"])
+    assert read_request(path) == request(prompt="first")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from darkroom.history.metadata.found import FoundLora
+from darkroom.history.metadata.found import FoundLora, FoundModel
 from darkroom.history.metadata.read import FoundParameters, read_parameters
 from tests.history.test_metadata import write_png
 
@@ -50,7 +50,6 @@ def test_forge_with_flux_gives_both_guidances_and_says_what_is_left(tmp_path: Pa
     }
     assert isinstance(found.values["cfg_scale"], float)
     assert reasons(found) == {
-        "Model": "unknown_model",
         "Sampler": "not_supported",
         "Schedule type": "not_supported",
         "Model hash": "not_supported",
@@ -60,6 +59,7 @@ def test_forge_with_flux_gives_both_guidances_and_says_what_is_left(tmp_path: Pa
     }
     values = {unused.name: unused.value for unused in found.unused}
     assert found.loras == (FoundLora(name="old film", weight=0.8),)
+    assert found.models == (FoundModel(name="flux_dev", said="Model"),)
     assert values["Lora hashes"] == "old film: de92428f6411, other: c4f0b45e6a60"
 
 
@@ -195,7 +195,8 @@ def test_invokeai_is_read_with_flux_and_without(tmp_path: Path) -> None:
     }
     found = found_in(tmp_path, invokeai_metadata=json.dumps(content))
     assert (found.origin, found.values["guidance"], found.values["width"]) == ("InvokeAI", 4.0, 1360)
-    assert reasons(found) == {"model": "unknown_model"}
+    assert reasons(found) == {}
+    assert found.models == (FoundModel(name="FLUX Dev", said="model"),)
     assert found.loras == (FoundLora(name="film", weight=0.75),)
     del content["guidance"]
     found = found_in(tmp_path, invokeai_metadata=json.dumps(content | {"cfg_scale": 7.5}))
@@ -218,7 +219,8 @@ def test_swarmui_is_read(tmp_path: Path) -> None:
         "width": 1024,
         "height": 768,
     }
-    assert reasons(found) == {"seed": "not_allowed", "model": "unknown_model", "sampler": "not_supported"}
+    assert reasons(found) == {"seed": "not_allowed", "sampler": "not_supported"}
+    assert found.models == (FoundModel(name="Flux/flux1-dev", said="model"),)
     assert found.loras == (FoundLora(name="style/film", weight=0.6), FoundLora(name="ink", weight=1.0))
 
 
@@ -236,9 +238,9 @@ def test_fooocus_is_read_and_its_guidance_is_not_ours(tmp_path: Path) -> None:
     }
     assert reasons(found) == {
         "guidance_scale": "other_guidance",
-        "base_model": "unknown_model",
         "styles": "not_supported",
     }
+    assert found.models == (FoundModel(name="juggernautXL", said="base_model"),)
 
 
 def graph(**changes: Any) -> dict[str, Any]:
@@ -284,8 +286,8 @@ def test_a_simple_comfyui_graph_is_read(tmp_path: Path) -> None:
     assert reasons(found) == {
         "sampler_name": "not_supported",
         "scheduler": "not_supported",
-        "ckpt_name": "unknown_model",
     }
+    assert found.models == (FoundModel(name="flux1-dev-fp8.safetensors", said="ckpt_name"),)
     assert found.loras == (FoundLora(name="film", weight=1.0),)
 
 
@@ -304,22 +306,23 @@ def test_a_comfyui_graph_with_a_guider_is_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "unclear"),
+    ("changes", "unsaid"),
     [
         ({"6": {"class_type": "Wildcards", "inputs": {"text": "a"}}}, {"prompt"}),
         ({"6": {"class_type": "CLIPTextEncode", "inputs": {"text": ["9", 0]}}}, {"prompt"}),
         ({"35": {"class_type": "FluxGuidance", "inputs": {"conditioning": ["35", 0]}}}, {"prompt"}),
-        ({"27": {"class_type": "VAEEncode", "inputs": {}}}, {"width × height"}),
+        ({"27": {"class_type": "VAEEncode", "inputs": {}}}, {"size"}),
         ({"99": {"class_type": "KSampler", "inputs": {}}}, {"samplers"}),
-        ({"31": {"class_type": "KSampler", "inputs": {}}}, {"prompt", "seed", "steps", "width × height"}),
+        ({"31": {"class_type": "KSampler", "inputs": {}}}, {"prompt", "seed", "steps", "size"}),
     ],
 )
 def test_what_a_graph_does_not_say_plainly_is_not_guessed(
-    changes: dict[str, Any], unclear: set[str], tmp_path: Path
+    changes: dict[str, Any], unsaid: set[str], tmp_path: Path
 ) -> None:
     found = found_in(tmp_path, prompt=json.dumps(graph(**changes)))
-    assert {name for name, reason in reasons(found).items() if reason == "unclear"} == unclear
-    assert not unclear & found.values.keys()
+    said = {"computed", "samplers", "no_sampler"}
+    assert {name for name, reason in reasons(found).items() if reason in said} == unsaid
+    assert not unsaid & found.values.keys()
 
 
 @pytest.mark.parametrize("format", ["JPEG", "WEBP"])

@@ -1,10 +1,17 @@
 """The trash: weighed, emptied, and emptied to the end although the power was cut in the middle."""
 
+import errno
 import shutil
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
 
 from darkroom.errors import NotFound
 from darkroom.history import library as library_module
@@ -14,6 +21,8 @@ from darkroom.history.removal import note_removal, unfinished_removals
 from darkroom.jobs.queue import JobQueue
 from tests.history.examples import request
 from tests.history.test_library import add, files
+
+FULL = OSError(errno.ENOSPC, "No space left on device")
 
 
 class PowerCut(BaseException):
@@ -133,3 +142,57 @@ def test_very_many_are_changed_at_once(library: Library, four: list[Picture]) ->
     ids = range(1, 40_000)
     assert len(library.delete_all(ids)) == len(four)
     assert len(library.purge_all(ids)) == len(four)
+
+
+def test_the_trash_of_a_full_disk_can_be_emptied(
+    library: Library, four: list[Picture], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    thumbnails = [library.thumbnail_path(picture.id) for picture in four]
+
+    def without_room(folder: Path, files: Any) -> Path:
+        if any(path.exists() for path in thumbnails[:2]):
+            raise FULL
+        return note_removal(folder, files)
+
+    monkeypatch.setattr(library_module, "note_removal", without_room)
+    assert library.empty_trash(library.trash().seen_at) == 2
+    assert len(files(tmp_path)) == 4
+    assert all(path.exists() for path in thumbnails[2:])
+    assert list(unfinished_removals(tmp_path)) == []
+
+
+def test_the_trash_can_be_emptied_where_the_database_has_no_room(
+    library: Library, database: Database, four: list[Picture], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    thumbnail = library.thumbnail_path(four[0].id)
+    really = database.writing
+
+    @contextmanager
+    def without_room(*, durable: bool = False) -> Iterator[Session]:
+        with really(durable=durable) as session:
+            yield session
+            if thumbnail.exists():
+                session.rollback()
+                full = sqlite3.OperationalError("database or disk is full")
+                full.sqlite_errorcode = sqlite3.SQLITE_FULL
+                raise OperationalError("COMMIT", {}, full)
+
+    monkeypatch.setattr(database, "writing", without_room)
+    assert library.empty_trash(library.trash().seen_at) == 2
+    assert len(files(tmp_path)) == 4
+    library.sweep()
+    assert list(unfinished_removals(tmp_path)) == []
+
+
+def test_pictures_that_could_not_be_removed_for_want_of_room_are_whole(
+    library: Library, four: list[Picture], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def without_room(*_: object) -> Path:
+        raise FULL
+
+    monkeypatch.setattr(library_module, "note_removal", without_room)
+    with pytest.raises(OSError, match="No space left"):
+        library.purge(four[0].id)
+    library.restore(four[0].id)
+    assert library.picture_path(four[0].id).exists()
+    assert library.thumbnail_path(four[0].id).exists()

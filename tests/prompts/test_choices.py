@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from darkroom.prompts.choices import count_of, prompts_of
+from darkroom.prompts.choices import count_of, prompts_of, written_for
 
 
 @pytest.mark.parametrize(
@@ -23,7 +23,10 @@ from darkroom.prompts.choices import count_of, prompts_of
         ("{}", ["{}"]),
         ("", [""]),
         ('{"a": 1|2}', ['{"a": 1|2}']),
-        (r"\{a|b\}", [r"\{a|b\}"]),
+        (r"\{a|b\}", ["{a|b}"]),
+        (r"\{a|b}", ["{a|b}"]),
+        (r"\{a\}", [r"\{a\}"]),
+        (r"\frac{a}{b}", [r"\frac{a}{b}"]),
         (r"{a\|b|c}", ["a|b", "c"]),
         (r"{a|\}}", ["a", "}"]),
         ("{a|\\", ["{a|\\"]),
@@ -49,3 +52,12 @@ def test_the_number_and_the_prompts_agree_whatever_is_written() -> None:
     for _ in range(3000):
         prompt = "".join(rng.choices(["{", "}", "|", "\\", "a", " ", '":', "夜"], k=rng.randint(0, 14)))
         assert len(prompts_of(prompt)) == count_of(prompt), prompt
+
+
+def test_any_prompt_can_be_written_so_that_it_stands_for_itself() -> None:
+    rng = random.Random(7)
+    for _ in range(3000):
+        prompt = "".join(rng.choices(["{", "}", "|", "a", " ", '":', "夜"], k=rng.randint(0, 14)))
+        assert prompts_of(written_for(prompt)) == (prompt,), prompt
+        prompt = prompt.replace("a", "\\")
+        assert count_of(written_for(prompt)) == 1, prompt

@@ -2,11 +2,14 @@
 
 import io
 import zipfile
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
 
+from darkroom.web.archive import Entry, zipped
 from darkroom.web.routes.numbers import MOST_AT_ONCE, spans
 from tests.web.conftest import House
 from tests.web.test_pictures import ids
@@ -55,7 +58,12 @@ def test_what_are_no_numbers_of_pictures_is_refused_in_words(body: Any, what: st
 
 def test_more_numbers_than_anyone_needs_are_refused(empty_client: TestClient) -> None:
     answer = empty_client.post("/api/selection/star", json={"ids": [1] * (MOST_AT_ONCE + 1)})
-    assert "Allowed: 1 to 20000 numbers of pictures." in answer.json()["words"]
+    assert answer.json()["words"].endswith(": 20001 is not possible. Allowed: 1 to 20000 numbers of pictures.")
+
+
+def test_of_many_numbers_the_one_that_is_none_is_said(empty_client: TestClient) -> None:
+    answer = empty_client.post("/api/selection/star", json={"ids": [*range(1, 1000), "x", *range(1000, 2000)]})
+    assert answer.json()["words"].endswith(": x is not possible. Allowed: 1 to 20000 numbers of pictures.")
 
 
 def test_a_download_of_many_holds_the_stored_files_byte_by_byte(house: House, client: TestClient) -> None:
@@ -74,11 +82,42 @@ def test_a_download_of_many_holds_the_stored_files_byte_by_byte(house: House, cl
         assert [archive.read(name) for name in archive.namelist()] == stored
 
 
-def test_a_file_that_was_taken_away_is_left_out_of_the_download(house: House, client: TestClient) -> None:
-    one, two = house.picture(), house.picture()
+@pytest.mark.parametrize(
+    ("language", "said"),
+    [
+        ("en", "The files of these pictures are not in the history folder any more:"),
+        ("zh", "历史文件夹里已经没有这些图片的文件："),
+    ],
+)
+def test_a_file_that_was_taken_away_is_named_in_the_download(
+    language: str, said: str, house: House, client: TestClient
+) -> None:
+    one, two = house.picture(prompt="月亮"), house.picture()
     house.library.picture_path(one).unlink()
+    answer = client.get(f"/pictures.zip?ids={one}-{two}&lang={language}")
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
+        assert [name[:15] for name in archive.namelist()] == ["darkroom-000002", "missing.txt"]
+        text = archive.read("missing.txt").decode("utf-8")
+        assert text == f"{said}\n\ndarkroom-000001-月亮-12345.png\n"
+        assert archive.testzip() is None
+
+
+def test_a_download_of_nothing_but_files_that_were_taken_away_is_refused(house: House, client: TestClient) -> None:
+    one, two = house.picture(), house.picture()
+    for id in (one, two):
+        house.library.picture_path(id).unlink()
     answer = client.get(f"/pictures.zip?ids={one}-{two}")
-    assert [name[:15] for name in zipfile.ZipFile(io.BytesIO(answer.content)).namelist()] == ["darkroom-000002"]
+    assert (answer.status_code, answer.json()["error"]) == (404, "not_found")
+
+
+@pytest.mark.parametrize(("year", "written"), [(1970, 1980), (2026, 2026), (2199, 2107)])
+def test_a_clock_that_was_wrong_breaks_no_download(year: int, written: int, tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(b"x")
+    made_at = datetime(year, 6, 1, tzinfo=UTC)
+    content = b"".join(zipped([Entry(name="a.png", path=path, made_at=made_at)], ""))
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        assert archive.getinfo("a.png").date_time[0] == written
 
 
 def test_a_download_of_nothing_is_said_in_words(empty_client: TestClient) -> None:

@@ -4,11 +4,15 @@ The file may be anything, and no pixel of it is decoded. Must not know: what the
 """
 
 import struct
+import zlib
 from collections.abc import Mapping
+from contextlib import suppress
+from io import BytesIO
 from pathlib import Path
 from typing import IO, Any
 
 from PIL import Image
+from PIL.PngImagePlugin import iTXt
 
 LONGEST_TEXT = 2_000_000
 """Longer texts are not looked at: a workflow of hundreds of nodes has a tenth of this."""
@@ -21,6 +25,11 @@ EXIF_IFD, USER_COMMENT_TAG, MODEL_TAG = 0x8769, 0x9286, 0x0110
 LONGEST_EXIF = 4 * LONGEST_TEXT
 LARGEST_FILE = 128 * 2**20
 MOST_CHUNKS = 1000
+
+# A PNG begins with its signature and its size. Pixels may stand in very many pieces.
+PNG_BEGINNING, MOST_PNG_CHUNKS = 33, 100_000
+PNG_TEXTS = (b"tEXt", b"zTXt", b"iTXt")
+PNG_END = struct.pack(">I4sI", 0, b"IEND", zlib.crc32(b"IEND"))
 
 # What Pillow raises on files made to break it. None of it says anything about our own code.
 BROKEN = (
@@ -60,8 +69,43 @@ def texts_of(path: Path) -> Mapping[str, str]:
 
 
 def _texts_of_png(file: IO[bytes]) -> dict[str, str]:
+    """Those before the pixels count where some behind them have the same names."""
+    texts = _texts_before_the_pixels(file)
+    with suppress(*BROKEN):
+        texts = _texts_before_the_pixels(BytesIO(_without_pixels(file))) | texts
+    return texts
+
+
+def _texts_before_the_pixels(file: IO[bytes]) -> dict[str, str]:
     with Image.open(file, formats=("PNG",)) as image:
-        return {name: text for name, text in image.info.items() if isinstance(name, str) and isinstance(text, str)}
+        texts = {name: text for name, text in image.info.items() if isinstance(name, str) and isinstance(text, str)}
+    return {name: text if isinstance(text, iTXt) else _as_utf8(text) for name, text in texts.items()}
+
+
+def _as_utf8(text: str) -> str:
+    """Latin-1 by the standard, and many tools write UTF-8: what is valid as that is hardly ever anything else."""
+    try:
+        return text.encode("latin-1").decode("utf-8")
+    except UnicodeError:
+        return text
+
+
+def _without_pixels(file: IO[bytes]) -> bytes:
+    """A picture of nothing but the texts that stand behind the pixels: Pillow would decode these first."""
+    file.seek(0)
+    found = [file.read(PNG_BEGINNING)]
+    is_behind = False
+    for _ in range(MOST_PNG_CHUNKS):
+        header = file.read(8)
+        if len(header) < 8:
+            break
+        size, kind = struct.unpack(">I4s", header)
+        is_behind = is_behind or kind == b"IDAT"
+        if is_behind and kind in PNG_TEXTS and size <= LONGEST_EXIF:
+            found.append(header + file.read(size + 4))
+        else:
+            file.seek(size + 4, 1)
+    return b"".join((*found, PNG_END))
 
 
 def _exif_of_jpeg(file: IO[bytes]) -> bytes:

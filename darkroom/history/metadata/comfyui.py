@@ -40,7 +40,7 @@ def parse(graph: Mapping[str, Any]) -> FoundParameters | None:
     if len(samplers) == 1:
         _Sampler(nodes, samplers[0], findings).read()
     else:
-        findings.leave("samplers", len(samplers), "unclear")
+        findings.leave("samplers", len(samplers), "samplers" if samplers else "no_sampler")
     for node in nodes.values():
         kind, inputs = node["class_type"], node["inputs"]
         if kind in MODEL_LOADERS and MODEL_LOADERS[kind] in inputs:
@@ -102,13 +102,13 @@ class _Sampler:
                     link = inputs.get("conditioning")
                 case _:
                     break
-        self._findings.leave(field, "", "unclear")
+        self._findings.leave(field, "", "computed")
         return None
 
     def _use_number(self, field: str, inputs: Node, name: str) -> None:
         value = _literal(inputs.get(name))
         if value is None:
-            self._findings.leave(field, "", "unclear")
+            self._findings.leave(field, "", "computed")
         else:
             self._findings.use_number(field, value, field)
 
@@ -117,7 +117,7 @@ class _Sampler:
         sides = latent["inputs"] if latent is not None and latent["class_type"] in EMPTY_LATENTS else {}
         width, height = _literal(sides.get("width")), _literal(sides.get("height"))
         if width is None or height is None:
-            self._findings.leave("width × height", "", "unclear")
+            self._findings.leave("size", "", "computed")
         else:
             self._findings.use_size(width, height, "width × height")
 

@@ -12,22 +12,34 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from darkroom.catalog import find_model
-from darkroom.errors import NotFound, shown
+from darkroom.errors import shown
 from darkroom.request import GenerationRequest, problems_of
 
-Reason = Literal["not_supported", "not_allowed", "other_guidance", "unknown_model", "missing_lora", "unclear"]
+Reason = Literal[
+    "not_supported",
+    "not_allowed",
+    "other_guidance",
+    "unknown_model",
+    "missing_lora",
+    "unclear",
+    "computed",
+    "no_sampler",
+    "samplers",
+]
 """Why a value is not used.
 
 not_supported   Darkroom has nothing like it
 not_allowed     outside of what a request may hold; `allowed` says what may stand there
 other_guidance  a CFG scale without FLUX's distilled guidance beside it: another kind of model, and another meaning
-unknown_model   not one of our models
+unknown_model   no model of that name is here
 missing_lora    a LoRA of which no file is here
 unclear         the file does not say it plainly
+computed        nodes of a workflow make it, and nothing is computed here; `name` is the request's, or "size"
+no_sampler      a workflow without a sampler that is known
+samplers        a workflow with `value` of them, so that it is not clear which one made the picture
 """
 
-MOST_UNUSED, MOST_LORAS = 100, 32
+MOST_UNUSED, MOST_LORAS, MOST_MODELS = 100, 32, 8
 NUMBER = re.compile(r"[-+]?(\d{1,40}(\.\d{0,40})?|\.\d{1,40})([eE][-+]?\d{1,3})?", re.ASCII)
 NETWORK = re.compile(r"<(lora|lyco|hypernet):([^<>]{1,300})>")
 
@@ -65,16 +77,25 @@ class FoundLora:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FoundModel:
+    """The same for a model; `said` is what the tool calls the value."""
+
+    name: str
+    said: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class FoundParameters:
     """`origin` is the tool's own name. `values` are named like fields of GenerationRequest, and each is valid there.
 
-    `loras` are another tool's, and not among `values`.
+    `loras` and `models` are another tool's, and not among `values`.
     """
 
     origin: str
     values: Mapping[str, object]
     unused: tuple[UnusedParameter, ...]
     loras: tuple[FoundLora, ...] = ()
+    models: tuple[FoundModel, ...] = ()
 
 
 class Findings:
@@ -85,6 +106,7 @@ class Findings:
         self._values: dict[str, object] = {}
         self._unused: list[UnusedParameter] = []
         self._loras: dict[str, FoundLora] = {}
+        self._models: dict[str, FoundModel] = {}
 
     def use(self, field: str, value: object, name: str) -> None:
         """`name` is what the tool calls it."""
@@ -141,10 +163,10 @@ class Findings:
             self.use_number("cfg_scale", cfg_scale, names[1])
 
     def use_model(self, model: object, name: str = "Model") -> None:
-        try:
-            self._values["model"] = find_model(model if isinstance(model, str) else "").name
-        except NotFound:
+        if not isinstance(model, str) or not model.strip():
             self.leave(name, model, "unknown_model")
+        elif len(self._models) < MOST_MODELS:
+            self._models.setdefault(model, FoundModel(name=model.strip(), said=name))
 
     def leave(self, name: str, value: object, reason: Reason, allowed: str = "") -> None:
         if len(self._unused) < MOST_UNUSED:
@@ -153,8 +175,13 @@ class Findings:
 
     def done(self) -> FoundParameters:
         values = MappingProxyType(dict(self._values))
-        loras = tuple(self._loras.values())
-        return FoundParameters(origin=self._origin, values=values, unused=tuple(self._unused), loras=loras)
+        return FoundParameters(
+            origin=self._origin,
+            values=values,
+            unused=tuple(self._unused),
+            loras=tuple(self._loras.values()),
+            models=tuple(self._models.values()),
+        )
 
 
 def _tag_weight(parts: Sequence[str]) -> str:

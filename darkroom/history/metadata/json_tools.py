@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from darkroom.history.metadata.found import Findings, FoundParameters
+from darkroom.history.metadata.write import TRADES
 from darkroom.request import GenerationRequest
 
 Json = Mapping[str, Any]
@@ -25,8 +26,8 @@ FOOOCUS_SKIPPED = {
 
 
 def darkroom(request: Json) -> FoundParameters:
-    """Field by field, so that a later version's picture gives what this version knows."""
-    rest = dict(request)
+    """Field by field, so that a later version's picture gives what this version knows; an earlier one's had no more."""
+    rest = dict.fromkeys(TRADES, 0) | dict(request)
     findings = Findings("Darkroom")
     if "width" in rest and "height" in rest:
         findings.use_size(rest.pop("width"), rest.pop("height"), "width × height")

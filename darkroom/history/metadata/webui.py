@@ -48,9 +48,10 @@ def parse(text: str) -> FoundParameters | None:
             findings.use_prompt(field, words, name)
     if own:
         _use_loras(settings, findings)
+        if "Model" in settings:
+            findings.use("model", settings.pop("Model"), "Model")
         for field, name in TRADES.items():
-            if name in settings:
-                findings.use_number(field, settings.pop(name), name)
+            findings.use_number(field, settings.pop(name, "0"), name)
     _use(settings, findings, NO_PARAMETERS | NO_CHOICE if own else NO_PARAMETERS)
     return findings.done()
 

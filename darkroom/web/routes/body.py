@@ -20,8 +20,8 @@ async def read_body(request: Request, most: int) -> bytes:
     async for piece in request.stream():
         body += piece
         if len(body) > most:
-            value = f"more than {most / 2**20:g} MiB"
-            raise InvalidRequest(Problem(field="body", value=value, allowed=f"at most {most / 2**20:g} MiB"))
+            size = f"{most / 2**20:g} MiB" if most >= 2**20 else f"{most / 2**10:g} KiB"
+            raise InvalidRequest(Problem(field="body", value=f"more than {size}", allowed=f"at most {size} of data"))
     return bytes(body)
 
 

@@ -15,8 +15,13 @@ SPAN = re.compile(r"([0-9]{1,19})(?:-([0-9]{1,19}))?")
 
 def _of_body(values: Values) -> tuple[int, ...]:
     ids = values.get("ids")
-    if not isinstance(ids, list) or not 1 <= len(ids) <= MOST_AT_ONCE or not all(map(_is_number, ids)):
+    if not isinstance(ids, list):
         raise _refused(ids)
+    if not 1 <= len(ids) <= MOST_AT_ONCE:
+        raise _refused(len(ids))
+    for id in ids:
+        if not _is_number(id):
+            raise _refused(id)
     return tuple(ids)
 
 
@@ -26,11 +31,13 @@ def spans(text: str) -> tuple[int, ...]:
     for part in text.split(","):
         match = SPAN.fullmatch(part)
         if match is None:
-            raise _refused(text)
+            raise _refused(part)
         first = int(match[1])
         last = int(match[2] or first)
-        if not 1 <= first <= last <= LARGEST or len(found) + last - first >= MOST_AT_ONCE:
-            raise _refused(text)
+        if not 1 <= first <= last <= LARGEST:
+            raise _refused(part)
+        if (many := len(found) + last - first + 1) > MOST_AT_ONCE:
+            raise _refused(many)
         found += range(first, last + 1)
     return tuple(found)
 

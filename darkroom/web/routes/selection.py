@@ -50,14 +50,16 @@ def selection_routes(library: Library, words_of: WordsOf) -> APIRouter:
         return {"ids": ids, "starred": ids if starred else library.ids(words=q, starred=True, trash=trash)}
 
     @router.get("/pictures.zip")
-    def archive(ids: Annotated[str, Query(max_length=LONGEST_ADDRESS)]) -> StreamingResponse:
+    def archive(ids: Annotated[str, Query(max_length=LONGEST_ADDRESS)], request: Request) -> StreamingResponse:
         """The stored files, byte for byte. `ids` is like "3-7,12"."""
         pictures = library.some(spans(ids))
-        if not pictures:
+        entries = _entries(pictures)
+        if not any(entry.path.is_file() for entry in entries):
             raise NotFound("picture", ids)
         name = f"darkroom-{pictures[-1].id:06d}-{pictures[0].id:06d}.zip"
         headers = {"Content-Disposition": f'attachment; filename="{name}"'}
-        return StreamingResponse(zipped(_entries(pictures)), media_type="application/zip", headers=headers)
+        content = zipped(entries, words_of(request).say("history.missing"))
+        return StreamingResponse(content, media_type="application/zip", headers=headers)
 
     def _entries(pictures: Sequence[Picture]) -> list[Entry]:
         return [

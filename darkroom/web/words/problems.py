@@ -15,6 +15,7 @@ PHRASES = (
     "pictures_most",
     "pixels_in_steps",
     "pixels",
+    "size_most",
     "characters_plain",
     "characters_most",
     "characters_least",
