@@ -162,6 +162,7 @@ class ModelUnusable(DarkroomError):
         "model_other_kind": (
             "{file} is of the kind {found}, and the settings say otherwise. Set its `like` to a model of that kind"
         ),
+        "model_name": "{file} has a name that is not written in UTF-8. Rename the file, and the folders it lies in",
         "model_numbers": "{file} has values that are no numbers, in {found}. Download it again, or choose another",
     }
 

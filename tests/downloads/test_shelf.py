@@ -1,7 +1,9 @@
 """What is on the shelf: the catalogue's models, a person's own, and files that were dropped into a folder."""
 
 import json
+import os
 import shutil
+import sys
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -132,6 +134,25 @@ def test_what_is_no_model_is_seen_with_its_reason(shelf: Shelf, models: Path) ->
     assert names(shelf) == ["demo"]
     seen = {each.where: each.trouble.reason if each.trouble else "" for each in shelf.others()}
     assert seen == {"a_vae.safetensors": "", "cut.safetensors": "damaged", "old.ckpt": "pickled"}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names are text there")
+@pytest.mark.parametrize("place", ["模型.safetensors", "模型/a.safetensors"])
+def test_a_name_that_is_not_text_is_seen_and_not_used(tmp_path: Path, models: Path, place: str) -> None:
+    for folder in (models, tmp_path / "more"):
+        odd = folder / os.fsdecode(place.encode("gbk"))
+        odd.parent.mkdir(parents=True)
+        shutil.copy(TRANSFORMER, odd)
+    hollow(tmp_path / "more" / os.fsdecode("模型".encode("gbk")) / "t5xxl_fp16.safetensors", T5_XXL.size or 0)
+    shelf = Shelf(settings_of(tmp_path, folders=[tmp_path / "more"]))
+    assert names(shelf) == ["demo"]
+    assert not shelf.item(T5_XXL).is_usable
+    seen = [each for each in shelf.others() if each.trouble is not None]
+    assert {each.trouble.reason for each in seen if each.trouble} == {"name"}
+    assert len(seen) == 2
+    for each in seen:
+        assert f"{each.where} {each.trouble}".encode()
+        assert "\N{REPLACEMENT CHARACTER}" in each.where
 
 
 def test_a_link_that_turns_in_a_circle_is_walked_once(shelf: Shelf, models: Path) -> None:

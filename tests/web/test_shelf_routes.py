@@ -1,6 +1,8 @@
 """The Models page over HTTP: what it shows, what it is asked to do, and what it refuses."""
 
+import os
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -55,6 +57,19 @@ def model(page: dict[str, Any], name: str) -> dict[str, Any]:
 
 def acts(of: dict[str, Any]) -> list[str]:
     return [act["act"] for act in of["acts"]]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names are text there")
+def test_names_that_are_not_text_leave_the_page_as_it_is(client: TestClient, house: House) -> None:
+    for place in ("", "loras"):
+        odd = house.folder / "models" / place / os.fsdecode("模型.safetensors".encode("gbk"))
+        odd.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(SHIPPED / DEMO.files.transformer, odd)
+    (other,) = client.get("/api/models", params={"lang": "zh"}).json()["others"]
+    assert not other["usable"]
+    assert "UTF-8" in other["words"]
+    assert client.get("/").status_code == 200
+    assert client.get("/api/lora-files").status_code == 200
 
 
 def test_every_model_is_shown_with_what_can_be_done(client: TestClient) -> None:
