@@ -179,7 +179,10 @@ class ModelUnusable(DarkroomError):
 
 
 class DownloadFailed(DarkroomError):
-    """`reason` is one of `SENTENCES`. `link` is where a licence is agreed to. Neither names a token."""
+    """`reason` is one of `SENTENCES`. `link` is where a licence is agreed to, `variable` one of the environment.
+
+    None of it is a token.
+    """
 
     SENTENCES: Mapping[str, str] = {
         "offline": "{hub} cannot be reached",
@@ -197,15 +200,25 @@ class DownloadFailed(DarkroomError):
         "not_writable": "the folder of {file} cannot be written to",
         "not_readable": "{file} cannot be read",
         "in_use": "another Darkroom is fetching into the same folder",
+        "variable": "{variable} is set to something that cannot be used, so {file} is not asked for",
+        "ships": "{file} comes with Darkroom, and stays",
         "outside": "{file} does not lie in the models folder, and nothing outside of it is changed",
     }
 
     def __init__(
-        self, reason: str, *, file: str, hub: str = "", link: str = "", needed: str = "", free: str = ""
+        self,
+        reason: str,
+        *,
+        file: str,
+        hub: str = "",
+        link: str = "",
+        needed: str = "",
+        free: str = "",
+        variable: str = "",
     ) -> None:
         self.code = f"download_{reason}"
         self.reason = reason
-        self._details = {"file": file, "hub": hub, "link": link, "needed": needed, "free": free}
+        self._details = {"file": file, "hub": hub, "link": link, "needed": needed, "free": free, "variable": variable}
         super().__init__(self.SENTENCES[reason].format(**self._details) + ".")
 
     @property
