@@ -130,7 +130,7 @@ class Shelf:
         """Its own files, for good; what it shares with others stays. Their places. Raises NotFound, DownloadFailed."""
         state = self.model(name)
         if state.ships:
-            raise DownloadFailed("outside", file=state.entry.title)
+            raise DownloadFailed("ships", file=state.entry.title)
         for item in state.own_items:
             self._remove(item)
         return tuple(str(item.file.place) for item in state.own_items)

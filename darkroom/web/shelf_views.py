@@ -132,6 +132,9 @@ def _progress(state: ModelState, tasks: Sequence[Task]) -> float | None:
     if not fetching:
         checking = next((task for task in tasks if task.is_at_work and task.total), None)
         return checking.done / checking.total if checking is not None and checking.total else None
+    sizes = {task.place: task.total for task in fetching}
+    if any(item.file.is_large and sizes.get(str(item.file.place), 1) is None for item in state.items):
+        return None
     done, total = _bytes(state, fetching)
     if not done and all(task.trouble for task in fetching):
         return None
@@ -154,7 +157,7 @@ def _activity(state: ModelState, tasks: Sequence[Task], words: Words) -> str:
     if running is None:
         return ""
     file = running.place.rpartition("/")[2]
-    if running.phase in ("looking", "reading", "checking"):
+    if running.phase in ("behind", "looking", "reading", "checking"):
         return words.say(f"models.{running.phase}", file=file, hub=HUB_TITLES[running.hub])
     fetching = [task for task in tasks if task.act == "fetch"]
     done, total = _bytes(state, fetching)

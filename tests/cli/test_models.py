@@ -14,7 +14,7 @@ import pytest
 from darkroom.cli.here import HereStock
 from darkroom.cli.models import check_models, get_model, list_models, remove_model
 from darkroom.cli.terminal import Terminal
-from darkroom.downloads.records import Wanted
+from darkroom.downloads.records import Beginning, Wanted
 from darkroom.downloads.shelf import Shelf
 from darkroom.errors import CommandRefused, DownloadFailed, InvalidRequest
 from darkroom.history.database import Database, sqlite_url
@@ -223,6 +223,21 @@ def test_an_interrupted_fetch_rests_and_the_same_command_goes_on_with_it(desk: D
     assert get_model(desk.stock, "small", "modelscope", desk.terminal) == 0
     assert bench.is_whole()
     assert bench.began_at()[1] > 0
+
+
+def test_of_what_rests_nobody_says_it_is_full(desk: Desk, bench: Bench) -> None:
+    def shown() -> dict[str, Any]:
+        return next(each for each in desk.stock.models("modelscope")["models"] if each["name"] == "small")
+
+    place = str(bench.file.place)
+    bench.part.parent.mkdir(parents=True)
+    bench.part.write_bytes(CONTENT[:1_000_000])
+    bench.shelf.records.want([Wanted(place=place, hub="modelscope", act="fetch", rest="paused")])
+    assert (shown()["status"], shown()["progress"]) == ("paused", None)
+    assert "said by the hub" in shown()["words"]["size"]
+    bench.shelf.records.begin(place, Beginning(mark="x", size=4_000_000))
+    assert shown()["progress"] == 0.25
+    assert shown()["words"]["size"] == "3.0 MB to get, 4.0 MB in all"
 
 
 def test_progress_is_shown_to_eyes_only(desk: Desk, bench: Bench) -> None:
