@@ -4,6 +4,7 @@ Where a Darkroom runs on the history, it is asked; else this process does what i
 Must not know: how parts are wired.
 """
 
+import os
 import signal
 import sys
 from argparse import Namespace
@@ -21,12 +22,14 @@ from darkroom.cli.running import Running
 from darkroom.cli.terminal import Terminal
 from darkroom.config import Settings, load_settings
 from darkroom.downloads.shelf import Shelf
-from darkroom.errors import DarkroomError, HistoryUnusable, InvalidConfig, InvalidRequest
+from darkroom.errors import DarkroomError, HistoryUnusable, InvalidConfig, InvalidRequest, Problem, shown
 from darkroom.history.lock import FolderLock
 from darkroom.logs import start_logging
 from darkroom.weights import Hub
 
 FAILED, BAD_USE = 1, 2
+PROXY_VARIABLES = ("all_proxy", "http_proxy", "https_proxy")
+PROXY_SCHEMES = ("http", "https", "socks5", "socks5h")
 
 Serve = Callable[[Settings, str, int], None]
 
@@ -44,6 +47,7 @@ def carry_out(words: Sequence[str], config: Path, serve: Serve, wire: Wire) -> i
         settings = _quiet(load_settings(said.config), "error" if said.command == "models" else "warning")
         start_logging("command", settings.logging.level)
         if said.command == "models":
+            _check_proxies()
             with _stock(settings) as stock:
                 return _on_models(said, stock, settings.models.source, terminal)
         wish = wish_of(said)
@@ -62,12 +66,25 @@ def carry_out(words: Sequence[str], config: Path, serve: Serve, wire: Wire) -> i
 def _served(said: Namespace, serve: Serve) -> int:
     try:
         settings = load_settings(said.config)
+        _check_proxies()
         start_logging("server", settings.logging.level)
         serve(settings, said.host or settings.server.host, settings.server.port if said.port is None else said.port)
     except DarkroomError as error:
         sys.stderr.write(f"Darkroom cannot start: {error}\n")
         return BAD_USE
     return 0
+
+
+def _check_proxies() -> None:
+    """Libraries end with a traceback over another kind. Raises InvalidConfig."""
+    for name, address in os.environ.items():
+        scheme, is_whole, _ = address.strip().partition("://")
+        if name.lower() in PROXY_VARIABLES and is_whole and scheme.lower() not in PROXY_SCHEMES:
+            kinds = ", ".join(f"{each}://" for each in PROXY_SCHEMES)
+            # The rest of it may hold a password.
+            raise InvalidConfig(
+                Problem(field=name, value=shown(f"{scheme}://…"), allowed=f"an address that begins with one of {kinds}")
+            )
 
 
 def _on_models(said: Namespace, stock: Stock, source: Hub, terminal: Terminal) -> int:

@@ -1,5 +1,6 @@
 """Starting and ending app.py, as a person or a service manager sees it."""
 
+import os
 import socket
 import subprocess
 import sys
@@ -23,9 +24,10 @@ def taken() -> Iterator[int]:
         yield other.getsockname()[1]
 
 
-def start(root: Path, folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+def start(root: Path, folder: Path, *arguments: str, **variables: str) -> "subprocess.CompletedProcess[str]":
     command = [sys.executable, "app.py", "--config", str(folder / "config.yaml"), *arguments]
-    return subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=60)
+    environment = os.environ | variables
+    return subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=60, env=environment)
 
 
 def test_a_taken_port_is_one_line_that_says_what_to_do(root: Path, tmp_path: Path, taken: int) -> None:
@@ -43,6 +45,24 @@ def test_a_wrong_setting_is_one_line_that_names_it(root: Path, tmp_path: Path) -
     assert run.returncode == 2
     assert len(run.stderr.splitlines()) == 1
     assert "server.port is many" in run.stderr
+
+
+@pytest.mark.parametrize("variable", ["ALL_PROXY", "https_proxy"])
+def test_a_proxy_of_a_kind_that_nobody_knows_is_one_line_without_its_password(
+    root: Path, tmp_path: Path, variable: str
+) -> None:
+    run = start(root, tmp_path, **{variable: "socks://me:hunter2@127.0.0.1:7890"})
+    assert run.returncode == 2
+    assert len(run.stderr.splitlines()) == 1
+    assert f"{variable} is socks://" in run.stderr
+    assert "hunter2" not in run.stderr
+
+
+def test_a_socks_proxy_is_no_hindrance(root: Path) -> None:
+    program = "import gradio, httpx2; httpx2.Client()"
+    environment = os.environ | {"ALL_PROXY": "socks5://127.0.0.1:7890", "all_proxy": "socks5h://127.0.0.1:7890"}
+    run = subprocess.run([sys.executable, "-c", program], cwd=root, capture_output=True, text=True, env=environment)
+    assert run.returncode == 0, run.stderr
 
 
 @pytest.mark.parametrize(
