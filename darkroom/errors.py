@@ -202,6 +202,7 @@ class DownloadFailed(DarkroomError):
         "in_use": "another Darkroom is fetching into the same folder",
         "variable": "{variable} is set to something that cannot be used, so {file} is not asked for",
         "ships": "{file} comes with Darkroom, and stays",
+        "gone": "{file} comes with Darkroom, and is neither in the models folder nor beside the program",
         "outside": "{file} does not lie in the models folder, and nothing outside of it is changed",
     }
 

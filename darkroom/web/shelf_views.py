@@ -169,6 +169,8 @@ def _activity(state: ModelState, tasks: Sequence[Task], words: Words) -> str:
 
 def _trouble(state: ModelState, tasks: Sequence[Task], hub: Hub, words: Words) -> str:
     if not tasks:
+        if state.nowhere:
+            return trouble_words(DownloadFailed("gone", file=state.nowhere[0].as_posix()), words)
         nowhere = next((item.file for item in state.lacking if item.file.source(hub) is None), None)
         trouble = DownloadFailed("no_source", file=nowhere.place.name, hub=HUB_TITLES[hub]) if nowhere else None
         return trouble_words(trouble, words) if trouble else ""

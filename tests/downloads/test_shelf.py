@@ -51,6 +51,32 @@ def test_of_an_empty_folder_only_what_ships_is_offered(shelf: Shelf) -> None:
     assert {item.state for state in shelf.models() for item in state.items} == {"missing"}
 
 
+def test_what_ships_is_found_beside_the_program_where_the_models_folder_is_another(
+    shelf: Shelf, tmp_path: Path, models: Path
+) -> None:
+    for place in vars(shelf.find("demo").files).values():
+        assert Path(place).exists()
+        assert Path(place).is_relative_to(SHIPPED)
+    shutil.copytree(SHIPPED / "demo", models / "demo")
+    assert shelf.find("demo").files == DEMO.files
+    own = Shelf(settings_of(tmp_path / "other", own=[small()])).find("small")
+    assert Path(own.files.vae) == SHIPPED / DEMO.files.vae
+    assert own.files.transformer == PurePosixPath("small/small.safetensors")
+
+
+def test_what_ships_and_is_gone_all_the_same_is_not_here(tmp_path: Path) -> None:
+    shelf = Shelf(settings_of(tmp_path), shipped=tmp_path / "nothing")
+    assert not shelf.model("demo").is_here
+    shutil.copytree(SHIPPED / "demo", tmp_path / "half" / "models" / "demo")
+    (tmp_path / "half" / "models" / DEMO.files.vae).unlink()
+    assert Shelf(settings_of(tmp_path / "half")).model("demo").nowhere == (DEMO.files.vae,)
+    assert DEMO.files.transformer in shelf.model("demo").nowhere
+    # The form names one all the same.
+    assert names(shelf) == ["demo"]
+    lay(tmp_path / "models", *FLUX1_DEV.weights)
+    assert names(shelf) == ["flux1-dev"]
+
+
 def test_a_model_is_offered_when_the_last_of_its_files_is_here(shelf: Shelf, models: Path) -> None:
     lay(models, *FLUX1_DEV.weights[:-1])
     assert names(shelf) == ["demo"]
@@ -108,7 +134,7 @@ def test_a_file_dropped_into_the_folder_is_a_model_by_what_is_in_it(shelf: Shelf
     assert names(shelf) == ["demo", "my-nlikely-name"]
     entry = shelf.find("my-nlikely-name")
     assert entry.files.transformer == PurePosixPath("My Ünlikely Name!.safetensors")
-    assert entry.files.vae == DEMO.files.vae
+    assert Path(entry.files.vae) == SHIPPED / DEMO.files.vae
     assert entry.architecture == DEMO.architecture
     assert len(entry.name) <= 100
 

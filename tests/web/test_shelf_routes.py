@@ -84,6 +84,14 @@ def test_every_model_is_shown_with_what_can_be_done(client: TestClient) -> None:
     assert page["busy"] is False
 
 
+def test_what_ships_and_is_gone_is_not_here_and_says_what_to_do(house: House, client: TestClient) -> None:
+    house.shelf._shipped = house.folder / "nothing"
+    demo = model(client.get("/api/models").json(), "demo")
+    assert (demo["status"], demo["usable"], demo["acts"]) == ("absent", False, [])
+    assert "demo/transformer.safetensors" in demo["words"]["trouble"]
+    assert client.get("/").status_code == 200
+
+
 def test_what_is_wanted_and_cannot_be_had_says_why(client: TestClient) -> None:
     client.post("/api/models/flux1-schnell/get", json={"hub": "huggingface"})
     for _ in range(500):
