@@ -38,13 +38,13 @@ def carry_out(words: Sequence[str], config: Path, serve: Serve, wire: Wire) -> i
     """The exit code. Without a command the page is served."""
     said = read_arguments(words, config)
     if said.command is None:
-        return _served(said, serve)
+        return _served(said, config, serve)
     terminal = Terminal(as_json=said.json)
     # As Ctrl + C: what was begun is stopped, and the engine is ended.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         # Failures of downloads are told at their end.
-        settings = _quiet(load_settings(said.config), "error" if said.command == "models" else "warning")
+        settings = _quiet(_settings(said, config), "error" if said.command == "models" else "warning")
         start_logging("command", settings.logging.level)
         if said.command == "models":
             _check_proxies()
@@ -63,12 +63,20 @@ def carry_out(words: Sequence[str], config: Path, serve: Serve, wire: Wire) -> i
         return FAILED
 
 
-def _served(said: Namespace, serve: Serve) -> int:
+def _settings(said: Namespace, usual: Path) -> Settings:
+    """A file that was named has to be there; the usual one need not."""
+    return load_settings(said.config, must_be_there=said.config is not usual)
+
+
+def _served(said: Namespace, config: Path, serve: Serve) -> int:
     try:
-        settings = load_settings(said.config)
+        settings = _settings(said, config)
         _check_proxies()
         start_logging("server", settings.logging.level)
-        serve(settings, said.host or settings.server.host, settings.server.port if said.port is None else said.port)
+        host, port = said.host or settings.server.host, settings.server.port if said.port is None else said.port
+        # What was said on the command line is what the doors go by, too.
+        server = settings.server.model_copy(update={"host": host, "port": port})
+        serve(settings.model_copy(update={"server": server}), host, port)
     except DarkroomError as error:
         sys.stderr.write(f"Darkroom cannot start: {error}\n")
         return BAD_USE
