@@ -19,7 +19,7 @@ from darkroom.cli.here import HereStock, HereStudio, OwnQueue
 from darkroom.cli.models import check_models, get_model, list_models, remove_model
 from darkroom.cli.parts import Wire
 from darkroom.cli.running import Running
-from darkroom.cli.terminal import Terminal
+from darkroom.cli.terminal import Terminal, open_what_is_closed
 from darkroom.config import Settings, load_settings
 from darkroom.downloads.shelf import Shelf
 from darkroom.errors import DarkroomError, HistoryUnusable, InvalidConfig, InvalidRequest, Problem, shown
@@ -36,15 +36,24 @@ Serve = Callable[[Settings, str, int], None]
 
 def carry_out(words: Sequence[str], config: Path, serve: Serve, wire: Wire) -> int:
     """The exit code. Without a command the page is served."""
+    open_what_is_closed()
     said = read_arguments(words, config)
     if said.command is None:
         return _served(said, config, serve)
     terminal = Terminal(as_json=said.json)
+    code = _commanded(said, config, wire, terminal)
+    if terminal.unwritten:
+        terminal.trouble(terminal.unwritten)
+        return code or FAILED
+    return code
+
+
+def _commanded(said: Namespace, config: Path, wire: Wire, terminal: Terminal) -> int:
     # As Ctrl + C: what was begun is stopped, and the engine is ended.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        # Failures of downloads are told at their end.
-        settings = _quiet(_settings(said, config), "error" if said.command == "models" else "warning")
+        # Failures are told at the end.
+        settings = _quiet(_settings(said, config), "error")
         start_logging("command", settings.logging.level)
         if said.command == "models":
             _check_proxies()

@@ -70,7 +70,7 @@ def test_one_is_fetched_into_a_store_and_another_folder_is_refused(hub: Hub, tmp
     settings = settings_of(tmp_path, own=[small()], stores=[tmp_path / "large"])
     stock, terminal = HereStock(Shelf(settings), settings), Terminal(as_json=True, out=io.StringIO())
     try:
-        with pytest.raises(InvalidRequest, match="home is /etc"):
+        with pytest.raises(InvalidRequest, match="--into is /etc"):
             get_model(stock, "small", "modelscope", terminal, "/etc")
         assert get_model(stock, "small", "modelscope", terminal, str(tmp_path / "large")) == 0
     finally:
@@ -197,6 +197,25 @@ def test_a_darkroom_that_runs_fetches_checks_and_removes_it(
         assert (failed.code, failed.json["models"][0]["status"]) == (1, "failed")
     finally:
         server.close()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a shell's business")
+@pytest.mark.parametrize(
+    ("output", "code", "err"),
+    [
+        ("| head -1 >/dev/null; exit ${PIPESTATUS[0]}", 0, ""),
+        (">/dev/full", 1, "The result could not be written: No space left on device.\n"),
+        (">&-", 0, ""),
+        (">&- 2>&- <&-", 0, ""),
+    ],
+)
+def test_a_stream_that_nobody_reads_ends_a_command_without_a_traceback(
+    root: Path, command: Command, tmp_path: Path, output: str, code: int, err: str
+) -> None:
+    assert command("models", "list").code == 0  # the settings are written
+    line = f"'{sys.executable}' app.py --config '{tmp_path}/config.yaml' models list {output}"
+    run = subprocess.run(["bash", "-c", line], cwd=root, capture_output=True, text=True, timeout=60)
+    assert (run.returncode, run.stderr) == (code, err)
 
 
 def test_the_list_asks_nobody(desk: Desk, bench: Bench) -> None:
