@@ -111,6 +111,18 @@ def test_what_somebody_else_waits_for_is_not_begun(hub: Hub, tmp_path: Path) -> 
     assert hub.sent == len(CONTENT)
 
 
+def test_of_one_at_a_place_that_is_only_read_nothing_is_offered_but_its_place(hub: Hub, tmp_path: Path) -> None:
+    settings = settings_of(tmp_path, own=[small(str(tmp_path / "there.safetensors"))])
+    with closing(HereStock(Shelf(settings), settings)) as stock:
+        (shown,) = (each for each in stock.models("modelscope")["models"] if each["name"] == "small")
+        assert (shown["acts"], shown["words"]["size"]) == ([], "")
+        assert f"{tmp_path / 'there.safetensors'} does not lie in the models folder" in shown["words"]["trouble"]
+        terminal = Terminal(as_json=True, out=io.StringIO(), err=io.StringIO())
+        with pytest.raises(CommandRefused, match="Put the file there yourself"):
+            get_model(stock, "small", "modelscope", terminal)
+    assert hub.requests == []
+
+
 def test_one_that_nobody_knows_is_refused_with_the_names_there_are(desk: Desk) -> None:
     for act in (get_model, check_models):
         with pytest.raises(CommandRefused, match=r"flux1-dev.*demo.*small"):
@@ -122,7 +134,7 @@ def test_what_is_not_here_is_neither_checked_nor_removed(desk: Desk) -> None:
         check_models(desk.stock, "small", "modelscope", desk.terminal)
     with pytest.raises(CommandRefused, match="Not here"):
         remove_model(desk.stock, "small", "modelscope", desk.terminal, agreed=True)
-    with pytest.raises(DownloadFailed):
+    with pytest.raises(DownloadFailed, match="comes with Darkroom, and stays"):
         remove_model(desk.stock, "demo", "modelscope", desk.terminal, agreed=True)
 
 
