@@ -3,7 +3,7 @@ Importing this file does nothing: the engine process imports it anew. Must not k
 
 import sys
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,10 +13,12 @@ if TYPE_CHECKING:
     from darkroom.config import Settings
 
 
-def main() -> int:
-    from darkroom.cli.command import carry_out
+def main() -> int | str:
+    with suppress(KeyboardInterrupt):
+        from darkroom.cli.command import carry_out
 
-    return carry_out(sys.argv[1:], Path(__file__).with_name("config.yaml"), run, wired)
+        return carry_out(sys.argv[1:], Path(__file__).with_name("config.yaml"), run, wired)
+    return "Stopped."
 
 
 def run(settings: "Settings", host: str, port: int) -> None:

@@ -6,7 +6,7 @@ cd /d "%~dp0"
 if exist .venv\Scripts\python.exe goto install
 
 set FOUND=
-for %%P in ("py -3.13" "py -3.12" "py -3.11" "python") do (
+for %%P in ("py -3.13" "py -3.12" "py -3.11" "py -3.14" "py -3" "python") do (
     if not defined FOUND %%~P -c "import sys; sys.exit(sys.version_info < (3, 11))" >nul 2>nul && set "FOUND=%%~P"
 )
 if not defined FOUND (

@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WrapValidator
-from pydantic import ValidatorFunctionWrapHandler as Handler
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -25,69 +24,27 @@ from pydantic_settings import (
 from darkroom.catalog import DEMO, MODELS, PRESET_NAMES
 from darkroom.errors import InvalidConfig, Problem, shown
 from darkroom.request import GenerationRequest, problems_of
+from darkroom.setting_values import (
+    Folder,
+    Folders,
+    Gigabytes,
+    Hook,
+    Host,
+    HostNames,
+    Link,
+    Repository,
+    Sha256,
+    Switch,
+    as_text,
+    at_home,
+    on_or_off,
+    one_of,
+    tile,
+)
 from darkroom.weights import Hub
 
 VARIABLE_PREFIX = "DARKROOM_"
-SMALLEST_TILE, TILE_STEP = 256, 16
 MODEL_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,59}")
-HOOK = re.compile(r"https?://([^\s/@?#:\[\]]+|\[[0-9a-fA-F:.]+\])(:(?P<port>[0-9]{1,5}))?([/?][^\s#]*)?")
-HOST_NAME = re.compile(r"[\w-]{1,63}(\.[\w-]{1,63}){0,8}")
-
-
-def _true_or_false(value: object, read: Handler) -> bool:
-    try:
-        return bool(read(value))
-    except ValidationError as error:
-        raise ValueError("true or false") from error
-
-
-def _one_of(names: tuple[str, ...]) -> AfterValidator:
-    def check(name: str) -> str:
-        if name not in names:
-            raise ValueError(f"one of {', '.join(names)}")
-        return name
-
-    return AfterValidator(check)
-
-
-Switch = Annotated[bool, WrapValidator(_true_or_false)]
-
-
-def _names(value: object) -> object:
-    """A variable holds them with commas between."""
-    return [name.strip() for name in value.split(",") if name.strip()] if isinstance(value, str) else value
-
-
-def _is_host_name(name: str) -> str:
-    if not HOST_NAME.fullmatch(name):
-        raise ValueError("names such as studio.example.org, without http:// and port")
-    return name
-
-
-def _profile(value: object) -> object:
-    """YAML reads 8 as a number."""
-    return str(value) if isinstance(value, int) else value
-
-
-def _on_or_off(value: object) -> object:
-    """YAML reads on and off as true and false."""
-    return ("on" if value else "off") if isinstance(value, bool) else value
-
-
-def _tile(value: object) -> object:
-    """YAML reads off as false, and a variable holds a number as text."""
-    if value in ("auto", "off") or value is False:
-        return value or "off"
-    side = int(value) if isinstance(value, str) and re.fullmatch(r"[0-9]{1,6}", value) else value
-    if not isinstance(side, int) or isinstance(side, bool) or side < SMALLEST_TILE or side % TILE_STEP:
-        raise ValueError(f"auto, off, or pixels: a multiple of {TILE_STEP}, at least {SMALLEST_TILE}")
-    return side
-
-
-HostNames = Annotated[tuple[Annotated[str, AfterValidator(_is_host_name)], ...], NoDecode, BeforeValidator(_names)]
-
-
-Gigabytes = Annotated[float, Field(ge=0, le=4096, allow_inf_nan=False)]
 
 
 class _Section(BaseModel):
@@ -97,7 +54,7 @@ class _Section(BaseModel):
 class ServerSettings(_Section):
     """Where the page is served. `names` are host names it answers to, beside IP addresses and this machine's own."""
 
-    host: str = "127.0.0.1"
+    host: Host = "127.0.0.1"
     port: Annotated[int, Field(ge=1, le=65535)] = 6006
     names: HostNames = ()
 
@@ -105,9 +62,9 @@ class ServerSettings(_Section):
 class FolderSettings(_Section):
     """Relative paths start at the folder of config.yaml."""
 
-    models: Path = Path("models")
-    history: Path = Path("history")
-    cache: Path = Path("cache")
+    models: Folder = Path("models")
+    history: Folder = Path("history")
+    cache: Folder = Path("cache")
 
 
 def _is_model_name(name: str) -> str:
@@ -119,7 +76,7 @@ def _is_model_name(name: str) -> str:
 def _is_inside(file: Path) -> Path:
     if ".." in file.parts or file == Path():
         raise ValueError("a file below folders.models, or an absolute path")
-    return file
+    return at_home(file)
 
 
 def _have_different_names(models: "tuple[OwnModel, ...]") -> "tuple[OwnModel, ...]":
@@ -131,7 +88,7 @@ def _have_different_names(models: "tuple[OwnModel, ...]") -> "tuple[OwnModel, ..
 class HubFile(_Section):
     """A file on a hub: the repository as owner/name, and the path in it."""
 
-    repository: Annotated[str, Field(pattern=r"^[\w.-]{1,96}/[\w.-]{1,96}$")]
+    repository: Repository
     path: Annotated[str, Field(min_length=1, max_length=300)]
 
 
@@ -140,21 +97,21 @@ class OwnModel(_Section):
 
     name: Annotated[str, AfterValidator(_is_model_name)]
     file: Annotated[Path, AfterValidator(_is_inside)]
-    like: Annotated[str, _one_of(tuple(model.name for model in MODELS))] = "flux1-dev"
+    like: Annotated[str, one_of(tuple(model.name for model in MODELS))] = "flux1-dev"
     title: Annotated[str, Field(max_length=80)] = ""
     licence: Annotated[str, Field(max_length=80)] = ""
-    link: Annotated[str, Field(pattern=r"^(https?://\S{1,300})?$")] = ""
+    link: Link = ""
     modelscope: HubFile | None = None
     huggingface: HubFile | None = None
-    sha256: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")] = ""
+    sha256: Sha256 = ""
 
 
 class ModelSettings(_Section):
     """Models beside the catalogue's, and where weights come from. `folders` are only read; `stores` are written to."""
 
     source: Hub = "modelscope"
-    folders: Annotated[tuple[Path, ...], NoDecode, BeforeValidator(_names)] = ()
-    stores: Annotated[tuple[Path, ...], NoDecode, BeforeValidator(_names)] = ()
+    folders: Folders = ()
+    stores: Folders = ()
     own: Annotated[tuple[OwnModel, ...], NoDecode, AfterValidator(_have_different_names)] = ()
 
 
@@ -165,16 +122,16 @@ class EngineSettings(_Section):
     threads: Annotated[int, Field(ge=0, le=1024)] = 0
     idle_minutes: Annotated[float, Field(ge=0, le=10_080)] = 10
     checkpoint_seconds: Annotated[float, Field(ge=0, le=86_400)] = 5
-    compile: Annotated[Literal["auto", "on", "off"], BeforeValidator(_on_or_off)] = "auto"
+    compile: Annotated[Literal["auto", "on", "off"], BeforeValidator(on_or_off)] = "auto"
 
 
 class MemorySettings(_Section):
     """What the planner may use. A limit of 0 is whatever is free."""
 
-    profile: Annotated[Literal["auto", "24", "16", "12", "8", "6", "4", "cpu"], BeforeValidator(_profile)] = "auto"
+    profile: Annotated[Literal["auto", "24", "16", "12", "8", "6", "4", "cpu"], BeforeValidator(as_text)] = "auto"
     vram_limit_gb: Gigabytes = 0
     ram_limit_gb: Gigabytes = 0
-    vae_tile: Annotated[Literal["auto", "off"] | int, BeforeValidator(_tile)] = "auto"
+    vae_tile: Annotated[Literal["auto", "off"] | int, BeforeValidator(tile)] = "auto"
 
 
 class AllocatorSettings(_Section):
@@ -195,16 +152,6 @@ class OffloadSettings(_Section):
     enabled: Switch = True
 
 
-def _is_hook(address: str) -> str:
-    found = HOOK.fullmatch(address)
-    if address and not (found and int(found["port"] or 1) in range(1, 65536)):
-        raise ValueError("an address such as https://example.org/darkroom")
-    return address
-
-
-Hook = Annotated[str, Field(max_length=500), AfterValidator(_is_hook)]
-
-
 class WebhookSettings(_Section):
     """Which addresses are told what happens. Empty: none."""
 
@@ -217,7 +164,7 @@ class WebhookSettings(_Section):
 class LoggingSettings(_Section):
     """What the terminal says."""
 
-    level: Annotated[str, _one_of(("debug", "info", "warning", "error"))] = "info"
+    level: Annotated[str, one_of(("debug", "info", "warning", "error"))] = "info"
 
 
 _RANGES: Mapping[str, Any] = GenerationRequest.model_json_schema()["properties"]
@@ -270,8 +217,8 @@ def _merged(below: object, above: object) -> object:
 
 Presets = Annotated[
     dict[
-        Annotated[str, _one_of(tuple(model.name for model in MODELS))],
-        dict[Annotated[str, _one_of(PRESET_NAMES)], PresetSettings],
+        Annotated[str, one_of(tuple(model.name for model in MODELS))],
+        dict[Annotated[str, one_of(PRESET_NAMES)], PresetSettings],
     ],
     BeforeValidator(_over_the_catalogs),
 ]
@@ -315,10 +262,10 @@ class Settings(BaseSettings):
         return init_settings, env_settings, YamlConfigSettingsSource(settings_cls)
 
 
-def load_settings(path: Path) -> Settings:
-    """Read the file (it may be absent) and the environment. Raises InvalidConfig."""
+def load_settings(path: Path, *, must_be_there: bool = False) -> Settings:
+    """Read the file and the environment. Raises InvalidConfig."""
     _check_variables(os.environ)
-    _check_file(path)
+    _check_file(path, must_be_there)
 
     class _SettingsOfFile(Settings):
         model_config = SettingsConfigDict(yaml_file=path, yaml_file_encoding="utf-8")
@@ -331,16 +278,13 @@ def load_settings(path: Path) -> Settings:
     folders = FolderSettings(
         models=base / relative.models, history=base / relative.history, cache=base / relative.cache
     )
-    more = {
-        name: tuple(base / folder.expanduser() for folder in getattr(settings.models, name))
-        for name in ("folders", "stores")
-    }
+    more = {name: tuple(base / folder for folder in getattr(settings.models, name)) for name in ("folders", "stores")}
     return settings.model_copy(update={"folders": folders, "models": settings.models.model_copy(update=more)})
 
 
 def _of_a_key(problem: Problem) -> Problem:
     """pydantic marks a problem with a key itself; to a person, the key is the field."""
-    return replace(problem, field=problem.field.removesuffix(".[key]"))
+    return replace(problem, field=problem.field.removesuffix(".[key]"), value=problem.value.strip() or "empty")
 
 
 def defaults() -> dict[str, Any]:
@@ -377,11 +321,29 @@ def _nearest(name: str, known: tuple[str, ...]) -> str:
     return ", ".join([ends[end] for end in close] or known)
 
 
-def _check_file(path: Path) -> None:
+def _check_file(path: Path, must_be_there: bool) -> None:
     """pydantic-settings ends with a traceback where the file is not a mapping of names."""
     try:
-        content = yaml.safe_load(path.read_text("utf-8")) if path.exists() else None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InvalidConfig(Problem(field=path.name, value=shown(str(error)), allowed="a YAML file")) from error
+        content = yaml.safe_load(path.read_text("utf-8"))
+    except FileNotFoundError as error:
+        if must_be_there:
+            raise InvalidConfig(Problem(field="--config", value=str(path), allowed="a file that is there")) from error
+        return
+    except OSError as error:
+        what = "a folder" if path.is_dir() else f"not readable ({error.strerror})"
+        raise InvalidConfig(_of_the_file(path.name, what, "a file that can be read")) from error
+    except yaml.MarkedYAMLError as error:
+        line = f" in line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        # A sentence of the library's, which shows what is wrong.
+        wrong = Problem(field=path.name, value=f"wrong{line}: {error.problem}", allowed="a YAML file")
+        raise InvalidConfig(wrong) from error
+    except RecursionError as error:
+        raise InvalidConfig(_of_the_file(path.name, "nested too deep", "a YAML file")) from error
+    except (yaml.YAMLError, ValueError) as error:
+        raise InvalidConfig(_of_the_file(path.name, str(error), "a YAML file")) from error
     if content is not None and not (isinstance(content, dict) and all(isinstance(key, str) for key in content)):
-        raise InvalidConfig(Problem(field=path.name, value=shown(content), allowed="lines of the form `key: value`"))
+        raise InvalidConfig(_of_the_file(path.name, content, "lines of the form `key: value`"))
+
+
+def _of_the_file(name: str, value: object, allowed: str) -> Problem:
+    return Problem(field=name, value=shown(value), allowed=allowed)

@@ -162,6 +162,7 @@ class ModelUnusable(DarkroomError):
         "model_other_kind": (
             "{file} is of the kind {found}, and the settings say otherwise. Set its `like` to a model of that kind"
         ),
+        "model_name": "{file} has a name that is not written in UTF-8. Rename the file, and the folders it lies in",
         "model_numbers": "{file} has values that are no numbers, in {found}. Download it again, or choose another",
     }
 
@@ -178,7 +179,10 @@ class ModelUnusable(DarkroomError):
 
 
 class DownloadFailed(DarkroomError):
-    """`reason` is one of `SENTENCES`. `link` is where a licence is agreed to. Neither names a token."""
+    """`reason` is one of `SENTENCES`. `link` is where a licence is agreed to, `variable` one of the environment.
+
+    None of it is a token.
+    """
 
     SENTENCES: Mapping[str, str] = {
         "offline": "{hub} cannot be reached",
@@ -196,15 +200,26 @@ class DownloadFailed(DarkroomError):
         "not_writable": "the folder of {file} cannot be written to",
         "not_readable": "{file} cannot be read",
         "in_use": "another Darkroom is fetching into the same folder",
+        "variable": "{variable} is set to something that cannot be used, so {file} is not asked for",
+        "ships": "{file} comes with Darkroom, and stays",
+        "gone": "{file} comes with Darkroom, and is neither in the models folder nor beside the program",
         "outside": "{file} does not lie in the models folder, and nothing outside of it is changed",
     }
 
     def __init__(
-        self, reason: str, *, file: str, hub: str = "", link: str = "", needed: str = "", free: str = ""
+        self,
+        reason: str,
+        *,
+        file: str,
+        hub: str = "",
+        link: str = "",
+        needed: str = "",
+        free: str = "",
+        variable: str = "",
     ) -> None:
         self.code = f"download_{reason}"
         self.reason = reason
-        self._details = {"file": file, "hub": hub, "link": link, "needed": needed, "free": free}
+        self._details = {"file": file, "hub": hub, "link": link, "needed": needed, "free": free, "variable": variable}
         super().__init__(self.SENTENCES[reason].format(**self._details) + ".")
 
     @property

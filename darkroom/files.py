@@ -10,6 +10,15 @@ TEMPORARY_PREFIX = ".darkroom-"
 TEMPORARY_SUFFIX = ".part"
 
 
+def has_sayable_name(path: Path) -> bool:
+    """Whether its name is text. One from a zip file of another language may be bytes that no page can show."""
+    try:
+        str(path).encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def write_whole(path: Path, content: bytes) -> None:
     """Write so that, come a crash or a power cut, the name stands for the whole content or for nothing."""
     _make_folder(path.parent)

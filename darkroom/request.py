@@ -138,6 +138,8 @@ def _allowed(kind: str, message: str, context: Mapping[str, Any]) -> str:
     match kind:
         case "greater_than_equal":
             return f"at least {_number(context['ge'])}"
+        case "greater_than":
+            return f"more than {_number(context['gt'])}"
         case "less_than_equal":
             return f"at most {_number(context['le'])}"
         case "multiple_of":
@@ -146,12 +148,16 @@ def _allowed(kind: str, message: str, context: Mapping[str, Any]) -> str:
             return f"at most {context['max_length']} characters"
         case "string_too_short":
             return f"at least {context['min_length']} character"
-        case "extra_forbidden":
+        case "extra_forbidden" | "invalid_key":
             return "no such field"
         case "missing":
             return "a value"
         case "tuple_type":
             return "a list"
+        case "literal_error":
+            return "one of " + str(context["expected"]).replace("'", "").replace(" or ", ", ")
+        case "path_type":
+            return "a path"
         case "too_long":
             return f"at most {context['max_length']} of them"
         case "int_type" | "int_from_float" | "int_parsing":

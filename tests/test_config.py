@@ -64,6 +64,29 @@ def test_without_a_file_the_defaults_hold(file: Path) -> None:
     assert load_settings(file).server == Settings.model_construct().server
 
 
+def test_a_file_that_was_named_and_is_not_there_is_said_and_so_is_one_that_cannot_be_read(tmp_path: Path) -> None:
+    for path, words in (
+        (tmp_path / "other.yaml", "other.yaml; allowed: a file that is there"),
+        (tmp_path, f"{tmp_path.name} is a folder; allowed: a file that can be read"),
+    ):
+        with pytest.raises(InvalidConfig, match=words):
+            load_settings(path, must_be_there=True)
+
+
+def test_the_home_of_whoever_runs_it_may_be_written_as_a_sign(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "me"))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path / "me"))
+    monkeypatch.setenv("DARKROOM_FOLDERS__CACHE", "~/cache")
+    own = [{"name": "mine", "file": "~/flux.safetensors"}]
+    content = {"folders": {"models": "~/weights", "history": "~"}, "models": {"own": own, "stores": ["~/large"]}}
+    file.write_text(yaml.safe_dump(content), "utf-8")
+    settings, home = load_settings(file), tmp_path / "me"
+    assert vars(settings.folders) == {"models": home / "weights", "history": home, "cache": home / "cache"}
+    assert (settings.models.own[0].file, settings.models.stores) == (home / "flux.safetensors", (home / "large",))
+
+
 def test_the_file_wins_over_defaults_and_variables_win_over_the_file(
     file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -105,11 +128,11 @@ def test_relative_folders_start_at_the_file_and_absolute_ones_stay(file: Path, t
         ("server: {names: ['http://a.example']}", "server.names.0 is http://a.example; allowed: names such as "),
         ("server: {names: 5}", "server.names is 5; allowed: "),
         ("sever: {port: 7000}", "allowed: no such field"),
-        ("engine: {device: gpu}", "engine.device is gpu; allowed: "),
+        ("engine: {device: gpu}", "engine.device is gpu; allowed: one of auto, cpu, cuda"),
         ("engine: {idle_minutes: .nan}", "engine.idle_minutes is nan; allowed: "),
-        ("engine: {compile: fast}", "engine.compile is fast; allowed: "),
+        ("engine: {compile: fast}", "engine.compile is fast; allowed: one of auto, on, off"),
         ("engine: {threads: -1}", "engine.threads is -1; allowed: at least 0"),
-        ("language: fr", "language is fr; allowed: "),
+        ("language: fr", "language is fr; allowed: one of auto, en, zh"),
         ("logging: {level: loud}", "logging.level is loud; allowed: one of debug, info, warning, error"),
         (
             "webhooks: {on_job_done: 'ftp://a.example'}",
@@ -117,7 +140,7 @@ def test_relative_folders_start_at_the_file_and_absolute_ones_stay(file: Path, t
         ),
         ("webhooks: {on_job_done: 'http://a:99999/'}", "webhooks.on_job_done is http://a:99999/; allowed: an address "),
         ("webhooks: {on_queue_empty: 'http://me@a/'}", "webhooks.on_queue_empty is http://me@a/; allowed: an address "),
-        ("webhooks: {timeout_seconds: 0}", "webhooks.timeout_seconds is 0; allowed: "),
+        ("webhooks: {timeout_seconds: 0}", "webhooks.timeout_seconds is 0; allowed: more than 0"),
         ("keep_in_vram: maybe", "keep_in_vram is maybe; allowed: true or false"),
         ("keep_in_vram: 2", "keep_in_vram is 2; allowed: true or false"),
         ("offload: {enabled: [1]}", "offload.enabled is [1]; allowed: true or false"),
@@ -165,7 +188,31 @@ def test_relative_folders_start_at_the_file_and_absolute_ones_stay(file: Path, t
         ("models: {own: [{name: x, file: a, link: 'javascript:1'}]}", "models.own.0.link is javascript:1; allowed: "),
         ("models: {own: [{name: x}]}", "models.own.0.file is missing; allowed: a value"),
         ("server: 5", "server is 5; allowed: "),
-        ("server: [", "config.yaml is "),
+        ("server: [", "config.yaml is wrong in line 1: "),
+        (
+            "server:\n  port: 1\n bad",
+            "config.yaml is wrong in line 3: expected <block end>, but found '<scalar>'; allowed: a",
+        ),
+        (
+            "server: {host: ''}",
+            "server.host is empty; allowed: an address of this machine, such as 127.0.0.1; 0.0.0.0 is ",
+        ),
+        ('server: {host: "a\\0b"}', "server.host is a\N{REPLACEMENT CHARACTER}b; allowed: an address of this machine"),
+        ("server: {5: 1}", "server.5 is 5; allowed: no such field"),
+        ("folders: {models: 5}", "folders.models is 5; allowed: a path"),
+        ('folders: {models: "a\\0b"}', "folders.models is a\N{REPLACEMENT CHARACTER}b; allowed: a path"),
+        ("folders: {models: ~no_such_person/x}", "folders.models is ~no_such_person/x; allowed: a path"),
+        ("models: {folders: [~no_such_person/x]}", "models.folders.0 is ~no_such_person/x; allowed: a path"),
+        (
+            "models: {own: [{name: x, file: a, huggingface: {repository: a, path: b}}]}",
+            "models.own.0.huggingface.repository is a; allowed: a repository as owner/name",
+        ),
+        (
+            "models: {own: [{name: x, file: a, sha256: 1a}]}",
+            "models.own.0.sha256 is 1a; allowed: the 64 small digits and letters of a SHA-256",
+        ),
+        ("language: 2024-13-45", "config.yaml is month must be in 1..12; allowed: a YAML file"),
+        ("language: " + "[" * 5000, "config.yaml is nested too deep; allowed: a YAML file"),
         ("- server", "config.yaml is "),
         ("only words", "config.yaml is "),
         ("6006: port", "config.yaml is "),

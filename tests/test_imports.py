@@ -67,7 +67,14 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "darkroom.catalog": ("darkroom.errors", "darkroom.request", "darkroom.architecture", "darkroom.weights"),
     "darkroom.shapes": ("darkroom.errors", "darkroom.request", "darkroom.catalog"),
     "darkroom.planner": ("darkroom.errors", "darkroom.catalog", *(f"darkroom.{name}" for name in ARITHMETIC)),
-    "darkroom.config": ("darkroom.errors", "darkroom.request", "darkroom.catalog", "darkroom.weights"),
+    "darkroom.config": (
+        "darkroom.errors",
+        "darkroom.request",
+        "darkroom.catalog",
+        "darkroom.weights",
+        "darkroom.setting_values",
+    ),
+    "darkroom.setting_values": (),
     "darkroom.logs": (),
     "darkroom.files": (),
     "darkroom.errors": (),
@@ -173,4 +180,7 @@ def test_what_is_imported_is_pinned_and_what_is_pinned_has_a_reason() -> None:
     needed = {package_of.get(root, root) for root in outside}
     assert needed - pinned == set()
     # Not imported by name: diffsynth imports these two, at versions that must fit torch's and the hub's.
-    assert pinned - needed - {"torchvision", "modelscope"} == set()
+    of_diffsynth = {"torchvision", "modelscope"}
+    # What goes over the network imports these where a proxy asks for them.
+    of_proxies = {"socksio", "pysocks"}
+    assert pinned - needed - of_diffsynth - of_proxies == set()

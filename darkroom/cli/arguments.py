@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from darkroom.errors import shown
 from darkroom.weights import HUBS
 
 RESULTS = "Exit codes: 0 done, 1 failed or refused, 2 not a command or a value that is not allowed."
@@ -21,7 +22,7 @@ def read_arguments(words: Sequence[str], config: Path) -> argparse.Namespace:
     )
     parser.add_argument("--config", type=Path, default=config, help="settings file")
     parser.add_argument("--host", help="address to listen on, instead of the one in the settings")
-    parser.add_argument("--port", type=int, help="port to listen on, instead of the one in the settings")
+    parser.add_argument("--port", type=_whole, help="port to listen on, instead of the one in the settings")
     # Also behind the command. Without a default of its own, it leaves what was said before.
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--config", type=Path, default=argparse.SUPPRESS, help="settings file")
@@ -37,13 +38,13 @@ def _add_generate(commands: Any, common: argparse.ArgumentParser) -> None:
     generate = commands.add_parser("generate", parents=[common], help=about, description=about, epilog=RESULTS)
     add = generate.add_argument
     add("prompt", help="what is in the picture")
-    add("--out", type=Path, help="where to write the PNG; of several pictures x-1.png, x-2.png …")
+    add("--out", type=Path, help="where to write the PNG; of several pictures x-1.png, x-2.png ...")
     add("--model", help="a name that `models list` shows")
-    add("--seed", type=int, help="the same seed makes the same picture; left out: a new one")
-    add("--count", type=int, help="how many pictures; their seeds count up")
-    add("--steps", type=int)
-    add("--width", type=int, help="pixels")
-    add("--height", type=int, help="pixels")
+    add("--seed", type=_whole, help="the same seed makes the same picture; left out: a new one")
+    add("--count", type=_whole, help="how many pictures; their seeds count up")
+    add("--steps", type=_whole)
+    add("--width", type=_whole, help="pixels")
+    add("--height", type=_whole, help="pixels")
     add("--guidance", type=_number)
     add("--cfg-scale", type=_number, help="above 1 the negative prompt counts, at twice the time")
     add("--negative-prompt")
@@ -67,13 +68,29 @@ def _add_models(commands: Any, common: argparse.ArgumentParser) -> None:
     remove.add_argument("--yes", action="store_true", help="without being asked")
 
 
+def _whole(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{shown(text)} is not a whole number") from error
+
+
 def _number(text: str) -> float:
-    number = float(text)
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
     if not math.isfinite(number):
-        raise argparse.ArgumentTypeError(f"{text} is not a number")
+        raise argparse.ArgumentTypeError(f"{shown(text)} is not a number")
     return number
 
 
 def _lora(text: str) -> dict[str, str | float]:
     name, colon, weight = text.rpartition(":")
-    return {"name": name, "weight": _number(weight)} if colon else {"name": text, "weight": 1.0}
+    if not colon:
+        return {"name": text, "weight": 1.0}
+    try:
+        return {"name": name, "weight": _number(weight)}
+    except argparse.ArgumentTypeError as error:
+        allowed = f"{shown(text)} is not a name, or name:weight, such as ink:0.7"
+        raise argparse.ArgumentTypeError(allowed) from error

@@ -130,5 +130,8 @@ def _told(studio: Studio, views: Sequence[View], out: Path | None, prompt: View,
 
 
 def _can_be_written(out: Path) -> bool:
-    is_name = out.suffix.lower() == ".png" and not out.is_dir()
-    return is_name and out.parent.is_dir() and os.access(out.parent, os.W_OK)
+    try:
+        is_name = out.suffix.lower() == ".png" and not out.is_dir()
+        return is_name and out.parent.is_dir() and os.access(out.parent, os.W_OK)
+    except OSError:  # a name longer than any file's
+        return False

@@ -5,6 +5,7 @@ Must not know: hubs, or disks.
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from darkroom.cli.darkroom import Stock, View
 from darkroom.cli.terminal import Terminal
@@ -40,7 +41,13 @@ def get_model(stock: Stock, name: str, hub: Hub, terminal: Terminal, home: str =
     acts = [each["act"] for each in model["acts"]]
     if model["status"] not in AT_WORK and not {"get", "mend", "resume"} & set(acts):
         raise CommandRefused("no_source", model["words"]["trouble"] or model["words"]["status"])
-    return _carried_out(stock, "get", [name], hub, terminal, home)
+    try:
+        return _carried_out(stock, "get", [name], hub, terminal, home)
+    except InvalidRequest as error:
+        # In the words of the command line.
+        raise InvalidRequest(
+            *(replace(each, field="--into") if each.field == "home" else each for each in error.problems)
+        ) from error
 
 
 def check_models(stock: Stock, name: str | None, hub: Hub, terminal: Terminal) -> int:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from filelock import FileLock, Timeout
+from filelock import BaseFileLock, FileLock, Timeout
 
 from darkroom.downloads.hubs import HUB_TITLES, Offer, look
 from darkroom.downloads.records import Act, Verdict, Wanted
@@ -28,15 +28,17 @@ LOCK = Path(".darkroom") / "downloads.lock"
 RATE_SECONDS, RATE_STEP = 8.0, 0.25
 # What is at work is stopped between two pieces; one that does not come is not waited for longer.
 SECONDS_TO_LET_GO = 5.0
+# Between two looks whether another process has let go of the folder.
+SECONDS_BEHIND = 2.0
 
-Phase = Literal["waiting", "looking", "reading", "fetching", "checking", "paused", "failed"]
+Phase = Literal["waiting", "behind", "looking", "reading", "fetching", "checking", "paused", "failed"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
     """A wish that is not fulfilled yet, and how far it is. "reading": what has arrived before is gone through.
 
-    `rate` is bytes a second, while it is known.
+    "behind": another process writes to the folder. `rate` is bytes a second, while it is known.
     """
 
     place: str
@@ -111,6 +113,7 @@ class Downloads:
     def start(self) -> None:
         """Go on with what a person had asked for before the process ended."""
         with self._changed:
+            self._drop_what_came()
             if any(wanted.rest == "waiting" for wanted in self._records.wanted()):
                 self._wake()
 
@@ -136,14 +139,16 @@ class Downloads:
         """Rest, and keep what has arrived."""
         self._change(set(places), lambda wanted: None if wanted.act == "check" else replace(wanted, rest="paused"))
 
-    def resume(self, places: Iterable[str], hub: Hub | None = None) -> None:
-        """Go on, or try again after a failure; perhaps with another hub."""
+    def resume(self, places: Iterable[str], hub: Hub | None = None, home: Path | None = None) -> None:
+        """Go on, or try again after a failure, perhaps with another hub. What nothing has come of goes into `home`."""
+
+        def gone_on_with(wanted: Wanted) -> Wanted:
+            moved = str(home) if home and self._is_to_come(wanted.place) else wanted.home
+            return replace(wanted, rest="waiting", reason="", details=None, hub=hub or wanted.hub, home=moved)
+
         with self._changed:
-            self._change(
-                set(places),
-                lambda wanted: replace(wanted, rest="waiting", reason="", details=None, hub=hub or wanted.hub),
-                running=False,
-            )
+            self._drop_what_came()
+            self._change(set(places), gone_on_with, running=False)
             self._wake()
 
     def forget(self, places: Iterable[str]) -> None:
@@ -155,6 +160,7 @@ class Downloads:
 
     def tasks(self) -> tuple[Task, ...]:
         with self._changed:
+            self._drop_what_came()
             running = self._running
             return tuple(
                 self._task(wanted, running if running is not None and running.wanted == wanted else None)
@@ -210,19 +216,46 @@ class Downloads:
             self._records.want(kept)
             self._changed.notify_all()
 
+    def _drop_what_came(self) -> None:
+        """What is here by another way, such as a person's own hand, is not wanted any more."""
+        now = self._running
+        wishes = self._records.wanted()
+        kept = [
+            each
+            for each in wishes
+            if each.act != "fetch" or (now is not None and now.wanted == each) or not self._has_come(each.place)
+        ]
+        self._records.want(kept)
+
+    def _has_come(self, place: str) -> bool:
+        try:
+            return self.shelf.item(self.shelf.file(place)).is_usable
+        except NotFound:
+            return False
+
+    def _is_to_come(self, place: str) -> bool:
+        """Whether nothing has arrived of a file that can go into any folder."""
+        try:
+            file = self.shelf.file(place)
+        except NotFound:
+            return False
+        return file.is_large and self.shelf.item(file).state == "missing"
+
     def _task(self, wanted: Wanted, running: _Running | None) -> Task:
         try:
             file = self.shelf.file(wanted.place)
         except NotFound:
             file = None
         arrived = self.shelf.item(file) if file is not None else None
+        beginning = self._records.beginning(wanted.place)
+        begun = beginning.size if beginning is not None else None
         return Task(
             place=wanted.place,
             hub=wanted.hub,
             act=wanted.act,
             phase=running.phase if running else wanted.rest,
             done=running.done if running else arrived.bytes if arrived is not None and arrived.path is None else 0,
-            total=(running.total if running else None) or (file.size if file is not None else None),
+            total=(running.total if running else None) or (file.size if file is not None else None) or begun,
             rate=running.rate() if running else None,
             trouble=DownloadFailed(wanted.reason, **_texts(wanted)) if wanted.reason else None,
         )
@@ -272,24 +305,45 @@ class Downloads:
             return wanted  # it goes on with the next start; a person's pause has been written down already
         except DownloadFailed as error:
             log.warning("%s", error)
-            return replace(wanted, rest="failed", reason=error.reason, details=dict(error.details))
+            return _failed(wanted, error)
+        except Exception:  # a bug must not end the thread every later download needs
+            log.exception("A fault while fetching %s", wanted.place)
+            reason = "hub_fault" if wanted.act == "fetch" else "not_readable"
+            return _failed(wanted, DownloadFailed(reason, file=wanted.place, hub=HUB_TITLES[wanted.hub]))
         return None
 
     def _fetch(self, file: WeightFile, running: _Running) -> None:
+        place = str(file.place)
+        try:
+            while (alone := self._alone(file)) is None:
+                running.tell("behind", 0, file.size)
+                if running.stop.wait(SECONDS_BEHIND):
+                    raise Paused
+                self.shelf.look_again()
+                if self._has_come(place):
+                    return
+            try:
+                if not self._has_come(place):
+                    log.info("Fetching %s from %s", file.place, HUB_TITLES[running.wanted.hub])
+                    home = next((each for each in self.shelf.folder.homes if str(each) == running.wanted.home), None)
+                    self._transfer.fetch(file, running.wanted.hub, running, home)
+            finally:
+                alone.release()
+        finally:
+            self.shelf.look_again()
+
+    def _alone(self, file: WeightFile) -> BaseFileLock | None:
+        """Of two processes on one folder, only one writes to it. None: the other one does."""
         lock = self.shelf.folder.path / LOCK
         try:
             lock.parent.mkdir(parents=True, exist_ok=True)
-            # Of two processes on one folder, only one writes to it.
-            with FileLock(lock, timeout=0):
-                log.info("Fetching %s from %s", file.place, HUB_TITLES[running.wanted.hub])
-                home = next((each for each in self.shelf.folder.homes if str(each) == running.wanted.home), None)
-                self._transfer.fetch(file, running.wanted.hub, running, home)
-        except Timeout as error:
-            raise DownloadFailed("in_use", file=file.place.name) from error
+            held = FileLock(lock, timeout=0)
+            held.acquire()
+        except Timeout:
+            return None
         except OSError as error:
             raise DownloadFailed("not_writable", file=file.place.name) from error
-        finally:
-            self.shelf.look_again()
+        return held
 
     def _check(self, file: WeightFile, running: _Running) -> None:
         item = self.shelf.item(file)
@@ -308,6 +362,11 @@ class Downloads:
             str(file.place),
             Verdict(size=size, changed=before.st_mtime_ns, sha256=sha256, whole=whole),
         )
+
+
+def _failed(wanted: Wanted, error: DownloadFailed) -> Wanted:
+    details = {name: text for name, text in error.details.items() if text}
+    return replace(wanted, rest="failed", reason=error.reason, details=details)
 
 
 def _texts(wanted: Wanted) -> dict[str, str]:

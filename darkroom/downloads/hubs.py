@@ -81,7 +81,25 @@ def look(file: WeightFile, hub: Hub) -> Offer:
         raise DownloadFailed("no_source", file=name, hub=title)
     if is_offline_wanted():
         raise DownloadFailed("offline_wanted", file=name, hub=title)
+    wrong = _unusable_variable(hub)
+    if wrong is not None:
+        raise DownloadFailed("variable", file=name, hub=title, variable=wrong)
     return _on_modelscope(file, source) if hub == "modelscope" else _on_huggingface(file, source)
+
+
+def _unusable_variable(hub: Hub) -> str | None:
+    """One that the clients would end with a fault of their own over."""
+    try:
+        address = urlsplit(address_of(hub))
+        # Asked for, a port is looked at.
+        is_address = address.scheme in ("http", "https") and bool(address.hostname) and address.port != 0
+    except ValueError:
+        is_address = False
+    if not is_address or not address_of(hub).isascii():
+        return ADDRESS_VARIABLES[hub]
+    token = token_of(hub) or ""
+    # What a header can hold.
+    return None if all("!" <= sign <= "~" for sign in token) else TOKEN_VARIABLES[hub]
 
 
 def refusal(status: int, file: WeightFile, hub: Hub, wait: float | None = None) -> DownloadFailed | HubUnsteady:
@@ -118,7 +136,8 @@ def _on_modelscope(file: WeightFile, source: Source) -> Offer:
         raise HubUnsteady("offline") from error
     except APIError as error:
         raise refusal(error.status_code or 500, file, "modelscope", _number(error, "retry_after")) from error
-    except HubError as error:
+    except (HubError, OSError, ValueError) as error:
+        # An answer that is no listing: of a hotel's log-in page, say. The client's own errors are OSErrors.
         raise HubUnsteady("hub_fault") from error
     found = next((each for each in listing if each.path == source.path and not each.is_dir), None)
     if found is None or found.size < 0:
@@ -150,15 +169,17 @@ def _on_huggingface(file: WeightFile, source: Source) -> Offer:
     except HfHubHTTPError as error:
         wait = _seconds(error.response.headers.get("retry-after"))
         raise refusal(error.response.status_code, file, "huggingface", wait) from error
-    if found.size is None:
+    sha256, blob = _digest(found.etag, SHA256_LENGTH), _digest(found.etag, SHA1_LENGTH)
+    if found.size is None or (found.commit_hash is None and sha256 is None and blob is None):
+        # Somebody else answered: a hotel's log-in page, say.
         raise HubUnsteady("hub_fault")
     return Offer(
         hub="huggingface",
         url=url,
         headers={"Authorization": f"Bearer {token}"} if token else {},
         size=found.size,
-        sha256=_digest(found.etag, SHA256_LENGTH),
-        blob=_digest(found.etag, SHA1_LENGTH),
+        sha256=sha256,
+        blob=blob,
         link=page_of("huggingface", source),
     )
 

@@ -15,8 +15,8 @@ from darkroom.checkpoints import Recognised, recognise
 from darkroom.checkpoints.folders import CONVERTED_SUFFIX, ENDINGS
 from darkroom.downloads.folder import PART_SUFFIX, ModelsFolder
 from darkroom.downloads.records import Records
-from darkroom.errors import DownloadFailed, ModelUnusable
-from darkroom.files import TEMPORARY_PREFIX
+from darkroom.errors import DownloadFailed, ModelUnusable, shown
+from darkroom.files import TEMPORARY_PREFIX, has_sayable_name
 from darkroom.weights import WeightFile
 
 # "unchecked": it has the right size, and nobody has read it from end to end yet.
@@ -145,7 +145,8 @@ class Inventory:
         if file.size is None:
             return None
         for entry in self._look():
-            if entry.elsewhere and entry.path.name in file.names and entry.size == file.size:
+            is_it = entry.elsewhere and entry.path.name in file.names and entry.size == file.size
+            if is_it and has_sayable_name(entry.path):
                 state = self._judged(file, entry.size, entry.changed)
                 return Item(file=file, state=state, bytes=entry.size, path=entry.path, elsewhere=True)
         return None
@@ -183,18 +184,24 @@ class Inventory:
         found = self._recognised.get(key)
         if found is None:
             try:
+                if not has_sayable_name(entry.path):
+                    raise ModelUnusable("name", shown(entry.path.name))
                 found = recognise(entry.path)
             except ModelUnusable as error:
                 found = error
             self._recognised[key] = found
         return Seen(
             path=entry.path,
-            where=entry.where,
+            where=_sayable(entry.where),
             bytes=entry.size,
             elsewhere=entry.elsewhere,
             recognised=found if isinstance(found, Recognised) else None,
             trouble=found if isinstance(found, ModelUnusable) else None,
         )
+
+
+def _sayable(where: str) -> str:
+    return where.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _weights_below(top: Path) -> Iterator[Path]:

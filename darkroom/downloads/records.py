@@ -44,9 +44,13 @@ class Digest:
 
 @dataclass(frozen=True, kw_only=True)
 class Beginning:
-    """Of which file the part that has arrived is. `mark` is its SHA-256, or else where it comes from."""
+    """Of which file the part that has arrived is. `mark` is its SHA-256, or else where it comes from.
+
+    `size` is the hub's word.
+    """
 
     mark: str
+    size: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

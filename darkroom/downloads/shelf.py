@@ -29,11 +29,15 @@ LORA_FOLDERS = ("loras", "Loras", "lora", "Lora")
 
 @dataclass(frozen=True, kw_only=True)
 class ModelState:
-    """A model with its files. `entry` names them where they really are. `ships`: it came with Darkroom."""
+    """A model with its files. `entry` names them where they really are. `ships`: it came with Darkroom.
+
+    `nowhere` are files that come with Darkroom and are gone all the same.
+    """
 
     entry: ModelEntry
     items: tuple[Item, ...]
     seen: Seen | None = None
+    nowhere: tuple[PurePosixPath, ...] = ()
 
     @property
     def ships(self) -> bool:
@@ -41,7 +45,7 @@ class ModelState:
 
     @property
     def is_here(self) -> bool:
-        return all(item.is_usable for item in self.items)
+        return all(item.is_usable for item in self.items) and not self.nowhere
 
     @property
     def own_items(self) -> tuple[Item, ...]:
@@ -54,9 +58,10 @@ class ModelState:
 
 
 class Shelf:
-    """Safe for many threads."""
+    """Safe for many threads. `shipped`: where the demo model is if it is not in the models folder."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, shipped: Path | None = None) -> None:
+        self._shipped = shipped or Path(__file__).parents[2] / "models"
         self.folder = ModelsFolder(settings.folders.models, settings.models.stores)
         self.records = Records(settings.folders.models)
         self.digests = Digests(self.records)
@@ -102,8 +107,10 @@ class Shelf:
         raise NotFound("model", name)
 
     def entries(self) -> tuple[ModelEntry, ...]:
-        """Those that pictures can be made with now."""
-        return tuple(state.entry for state in self.models() if state.is_here)
+        """Those that pictures can be made with now; if there are none, what ships, so that a form has one to name."""
+        states = self.models()
+        here = tuple(state.entry for state in states if state.is_here)
+        return here or tuple(state.entry for state in states if state.ships)
 
     def find(self, name: str) -> ModelEntry:
         """One that can be used, or that the catalogue knows. Raises NotFound."""
@@ -130,7 +137,7 @@ class Shelf:
         """Its own files, for good; what it shares with others stays. Their places. Raises NotFound, DownloadFailed."""
         state = self.model(name)
         if state.ships:
-            raise DownloadFailed("outside", file=state.entry.title)
+            raise DownloadFailed("ships", file=state.entry.title)
         for item in state.own_items:
             self._remove(item)
         return tuple(str(item.file.place) for item in state.own_items)
@@ -161,7 +168,9 @@ class Shelf:
     def _state(self, entry: ModelEntry) -> ModelState:
         items = tuple(self.item(file) for file in entry.weights)
         there = _where_it_is(entry, items, self.folder.path)
-        return ModelState(entry=replace(there, more_loras=self._more_loras), items=items)
+        moved, nowhere = _shipped_files(entry, self.folder.path, self._shipped)
+        files = replace(there.files, **moved)
+        return ModelState(entry=replace(there, files=files, more_loras=self._more_loras), items=items, nowhere=nowhere)
 
     def _found(self, names: set[str]) -> Iterator[ModelState]:
         for seen in self.others():
@@ -215,6 +224,24 @@ def _where_it_is(entry: ModelEntry, items: Sequence[Item], models: Path) -> Mode
         if item.path is not None and not item.path.is_relative_to(models) and item.file.is_large
     }
     return replace(entry, files=replace(entry.files, **moved)) if moved else entry
+
+
+def _shipped_files(
+    entry: ModelEntry, models: Path, shipped: Path
+) -> tuple[dict[str, PurePosixPath], tuple[PurePosixPath, ...]]:
+    """Those of the demo model, by part, where they are if none is in the models folder; and those that are gone.
+
+    Never some from here and some from there: they may be of two versions.
+    """
+    fetched = {file.place for file in entry.weights}
+    parts = {
+        part: place
+        for part, place in vars(entry.files).items()
+        if place is not None and place not in fetched and place.is_relative_to(DEMO.files.transformer.parent)
+    }
+    home = models if any((models / place).exists() for place in parts.values()) else shipped
+    moved = {part: PurePosixPath((home / place).as_posix()) for part, place in parts.items() if home != models}
+    return moved, tuple(place for place in parts.values() if not (home / place).exists())
 
 
 def _own_entry(own: OwnModel) -> ModelEntry:

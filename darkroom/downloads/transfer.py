@@ -16,10 +16,12 @@ from typing import BinaryIO, Protocol
 
 import httpx2
 
+from darkroom.checkpoints.folders import ENDINGS
+from darkroom.checkpoints.header import read_header
 from darkroom.downloads.folder import ModelsFolder
 from darkroom.downloads.hubs import HUB_TITLES, HubUnsteady, Offer, refusal
 from darkroom.downloads.records import Beginning, Records, Verdict
-from darkroom.errors import DownloadFailed
+from darkroom.errors import DownloadFailed, ModelUnusable
 from darkroom.files import fsync_folder
 from darkroom.weights import Hub, WeightFile
 
@@ -79,12 +81,14 @@ class Transfer:
         `home` is the folder it goes into, unless it is in another already.
         """
         place = str(file.place)
-        path, part = self._folder.own(file.place, home), self._folder.part(file.place, home)
+        with _disk_errors(file):
+            path, part = self._folder.own(file.place, home), self._folder.part(file.place, home)
         for last in (False, True):
             try:
                 sha256, size = _Attempt(self, file, hub, watch, part).run()
             except _Damaged as error:
-                part.unlink(missing_ok=True)
+                with _disk_errors(file):
+                    part.unlink(missing_ok=True)
                 self._records.begin(place, None)
                 if last:
                     raise DownloadFailed("damaged", file=file.place.name, hub=HUB_TITLES[hub]) from error
@@ -144,10 +148,11 @@ class _Attempt:
         """A part of another file, or of one that nobody can tell, is of no use."""
         place = str(self._file.place)
         mark = self._file.known_sha256(self._hub) or offer.sha256 or offer.blob or f"{offer.url} {offer.size}"
-        is_of_this = self._records.beginning(place) == Beginning(mark=mark)
+        before = self._records.beginning(place)
+        is_of_this = before is not None and before.mark == mark
         if self._part.exists() and (not is_of_this or self._part.stat().st_size > offer.size):
             self._part.unlink()
-        self._records.begin(place, Beginning(mark=mark))
+        self._records.begin(place, Beginning(mark=mark, size=offer.size))
 
     def _check_disk(self, offer: Offer) -> None:
         rest = offer.size - (self._part.stat().st_size if self._part.exists() else 0)
@@ -240,6 +245,15 @@ class _Attempt:
             raise _Damaged
         if wanted is None and offer.blob is not None and self._blob.hexdigest() != offer.blob:
             raise _Damaged
+        if wanted is None and offer.blob is None and self._file.place.suffix in ENDINGS:
+            self._check_kind()
+
+    def _check_kind(self) -> None:
+        """Without any checksum: at least no web page."""
+        try:
+            read_header(self._part)
+        except ModelUnusable as error:
+            raise _Damaged from error
 
 
 def patiently(patience: Patience, watch: Watch, file: WeightFile, hub: Hub, ask: Callable[[], Offer]) -> Offer:

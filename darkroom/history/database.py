@@ -9,11 +9,11 @@ from sqlite3 import OperationalError
 from threading import Lock
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import DatabaseError
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import ConnectionPoolEntry, NullPool, Pool
 
-from darkroom.errors import HistoryUnusable
+from darkroom.errors import HistoryUnusable, InvalidConfig, Problem
 from darkroom.history import migrations
 
 SQLITE_FILE = "history.db"
@@ -38,8 +38,9 @@ class Database:
     """SQLite, or any other database SQLAlchemy speaks to. Safe to use from several threads once open."""
 
     def __init__(self, url: str | URL) -> None:
-        self.url = make_url(url)
-        self._engine = _create_engine(self.url)
+        """Raises InvalidConfig where it is no address, or one of a database that nothing here can speak to."""
+        self.url = _address(url)
+        self._engine = _engine_of(self.url)
         self._writer = self._engine.execution_options(darkroom_begin="writing")
         self._durable_writer = self._engine.execution_options(darkroom_begin="durable")
         # SQLite has one writer at a time and lets those who wait try again now and then, so that one of many may wait
@@ -54,12 +55,15 @@ class Database:
                 Path(self.url.database).parent.mkdir(parents=True, exist_ok=True)
             with migrating.execution_options(darkroom_begin="durable").begin() as connection:
                 migrations.upgrade(connection)
+                # A database that can only be read would be noticed by the first who orders a picture.
+                connection.exec_driver_sql("UPDATE alembic_version SET version_num = version_num")
         except migrations.TooNew as error:
             raise HistoryUnusable("newer", self._name()) from error
         except OSError as error:
             raise HistoryUnusable("not_writable", self._name()) from error
-        except DatabaseError as error:
-            raise HistoryUnusable("unreadable", self._name()) from error
+        except DBAPIError as error:
+            is_read_only = any(words in str(error.orig).lower() for words in ("readonly", "read-only"))
+            raise HistoryUnusable("not_writable" if is_read_only else "unreadable", self._name()) from error
         finally:
             migrating.dispose()
 
@@ -84,6 +88,27 @@ class Database:
 
     def _name(self) -> str:
         return self.url.render_as_string(hide_password=True)
+
+
+def _address(url: str | URL) -> URL:
+    try:
+        return make_url(url)
+    except (ArgumentError, ValueError) as error:
+        # Not shown: there may be a password in it.
+        raise _refused("no address", "empty, or such as postgresql+psycopg://name@host/database") from error
+
+
+def _engine_of(url: URL) -> Engine:
+    try:
+        return _create_engine(url)
+    except NoSuchModuleError as error:
+        raise _refused(f"{url.drivername}://…", "a kind of database that SQLAlchemy knows") from error
+    except ImportError as error:
+        raise _refused(f"{url.drivername}://…", f"a database whose driver is installed: {error.name} is not") from error
+
+
+def _refused(value: str, allowed: str) -> InvalidConfig:
+    return InvalidConfig(Problem(field="database_url", value=value, allowed=allowed))
 
 
 def _create_engine(url: URL, *, poolclass: type[Pool] | None = None, foreign_keys: bool = True) -> Engine:

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from darkroom.catalog import ModelEntry
 from darkroom.errors import LoraUnusable
-from darkroom.files import TEMPORARY_PREFIX
+from darkroom.files import TEMPORARY_PREFIX, has_sayable_name
 from darkroom.loras.about import About, read_about
 from darkroom.loras.family import family_of_model
 from darkroom.request import LoraUse
@@ -144,7 +144,7 @@ def is_lora_name(name: str) -> bool:
 
 
 def _walk(folder: Path) -> Iterator[Path]:
-    """Files below it, by links too, but no folder twice. What cannot be read is not there."""
+    """Files below it, by links too, but no folder twice. What cannot be read, or named, is not there."""
     seen: set[str] = set()
     count = 0
     for here, folders, files in os.walk(folder, followlinks=True):
@@ -160,4 +160,5 @@ def _walk(folder: Path) -> Iterator[Path]:
                 count += 1
                 if count > MOST_FILES:
                     return
-                yield Path(here, name)
+                if has_sayable_name(path := Path(here, name)):
+                    yield path

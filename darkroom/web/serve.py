@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import uvicorn
 from fastapi import FastAPI
 
-from darkroom.errors import InvalidConfig, Problem
+from darkroom.errors import InvalidConfig, Problem, shown
 
 SECONDS_TO_FINISH = 1
 LARGEST_PORT = 65535
@@ -29,18 +29,19 @@ def listening_socket(host: str, port: int) -> socket.socket:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
         listener.listen(128)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         listener.close()
-        if error.errno == errno.EADDRINUSE:
+        number = error.errno if isinstance(error, OSError) else None
+        if number == errno.EADDRINUSE:
             problem = Problem(
                 field="port",
                 value=f"{port}, which another program uses",
                 allowed="a free port. End that program, or choose another with --port",
             )
-        elif error.errno == errno.EACCES:
+        elif number == errno.EACCES:
             problem = Problem(field="port", value=str(port), allowed="a port this user may take, such as 6006")
         else:
-            problem = Problem(field="host", value=host, allowed="an address of this machine, such as 127.0.0.1")
+            problem = Problem(field="host", value=shown(host), allowed="an address of this machine, such as 127.0.0.1")
         raise InvalidConfig(problem) from error
     return listener
 

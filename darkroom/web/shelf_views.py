@@ -115,6 +115,8 @@ def _size(state: ModelState, tasks: Sequence[Task], words: Words) -> str:
         return ""
     if not state.lacking:
         return words.say("models.size_here", room=room(sum(item.bytes for item in state.items)))
+    if any(item.file.place.is_absolute() for item in state.lacking):
+        return ""  # which no hub is asked for
     said = {task.place: task.total for task in tasks if task.total}
     sizes = {item.file: item.file.size or said.get(str(item.file.place)) for item in state.items}
     missing = sum(
@@ -132,6 +134,9 @@ def _progress(state: ModelState, tasks: Sequence[Task]) -> float | None:
     if not fetching:
         checking = next((task for task in tasks if task.is_at_work and task.total), None)
         return checking.done / checking.total if checking is not None and checking.total else None
+    sizes = {task.place: task.total for task in fetching}
+    if any(item.file.is_large and sizes.get(str(item.file.place), 1) is None for item in state.items):
+        return None
     done, total = _bytes(state, fetching)
     if not done and all(task.trouble for task in fetching):
         return None
@@ -154,7 +159,7 @@ def _activity(state: ModelState, tasks: Sequence[Task], words: Words) -> str:
     if running is None:
         return ""
     file = running.place.rpartition("/")[2]
-    if running.phase in ("looking", "reading", "checking"):
+    if running.phase in ("behind", "looking", "reading", "checking"):
         return words.say(f"models.{running.phase}", file=file, hub=HUB_TITLES[running.hub])
     fetching = [task for task in tasks if task.act == "fetch"]
     done, total = _bytes(state, fetching)
@@ -166,6 +171,11 @@ def _activity(state: ModelState, tasks: Sequence[Task], words: Words) -> str:
 
 def _trouble(state: ModelState, tasks: Sequence[Task], hub: Hub, words: Words) -> str:
     if not tasks:
+        if state.nowhere:
+            return trouble_words(DownloadFailed("gone", file=state.nowhere[0].as_posix()), words)
+        outside = next((item.file for item in state.lacking if item.file.place.is_absolute()), None)
+        if outside is not None:
+            return trouble_words(DownloadFailed("outside", file=str(outside.place)), words)
         nowhere = next((item.file for item in state.lacking if item.file.source(hub) is None), None)
         trouble = DownloadFailed("no_source", file=nowhere.place.name, hub=HUB_TITLES[hub]) if nowhere else None
         return trouble_words(trouble, words) if trouble else ""
@@ -188,7 +198,7 @@ def _acts(state: ModelState, status: str, hub: Hub, words: Words) -> list[dict[s
         acts = ["resume", "cancel"]
     elif status == "checking":
         acts = ["cancel"]
-    elif state.lacking and all(item.file.source(hub) for item in state.lacking):
+    elif state.lacking and all(_can_be_had(item, hub) for item in state.lacking):
         acts = ["mend" if status == "damaged" else "get"]
     if status in ("here", "damaged") and any(item.path for item in state.items):
         acts.append("check")
@@ -199,6 +209,11 @@ def _acts(state: ModelState, status: str, hub: Hub, words: Words) -> list[dict[s
         "models.remove_model", title=state.entry.title, room=room(sum(item.bytes for item in state.own_items))
     )
     return [_act(act, words, question=question, again=status == "failed") for act in acts]
+
+
+def _can_be_had(item: Item, hub: Hub) -> bool:
+    """Nothing outside of the models folder is ever written."""
+    return item.file.source(hub) is not None and not item.file.place.is_absolute()
 
 
 def _act(act: str, words: Words, *, question: str = "", again: bool = False) -> dict[str, Any]:

@@ -200,6 +200,8 @@ def test_a_lora_is_removed_after_what_depends_on_it_was_named(width: int, visit:
     expect(rows).to_have_count(3)
     # What ships stays.
     expect(rows.locator("button")).to_have_count(2)
+    labels = rows.locator("button").evaluate_all("all => all.map((each) => each.getAttribute('aria-label'))")
+    assert len(set(labels)) == 2
     assert person.sideways() == 0
     row = person.page.locator('.lora-files li[data-place="loras/brush.safetensors"]')
     expect(row).to_contain_text("Darkroom demo · rank 8 · 1.5 MB · loras/brush.safetensors")
@@ -213,6 +215,12 @@ def test_a_lora_is_removed_after_what_depends_on_it_was_named(width: int, visit:
     question.get_by_role("button", name="Remove").click()
     expect(rows).to_have_count(2)
     assert not (models / "loras" / "brush.safetensors").exists()
+    # The keyboard goes on where it was.
+    expect(rows.locator("button")).to_be_focused()
+    press(person.page.locator('.lora-files li[data-place="loras/ink two.safetensors"]'), "remove")
+    question.get_by_role("button", name="Remove").click()
+    expect(rows).to_have_count(1)
+    assert person.page.evaluate("document.activeElement.tagName") == "BUTTON"
 
 
 def test_whoever_has_two_disks_chooses_where_a_model_goes(

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+import app
 from darkroom.catalog import DEMO
 from darkroom.cli.arguments import read_arguments
 from darkroom.cli.generate import wish_of
@@ -143,6 +144,7 @@ def test_what_cannot_be_made_fails_with_its_reason_and_the_rest_is_not_tried(
     assert run.json["failed"][0]["error"] == "model_unusable"
     assert "broken.safetensors" in run.json["failed"][0]["words"]
     assert "broken.safetensors" in run.err
+    assert "{" not in run.err
     assert "The queue is paused" in run.err
 
 
@@ -200,7 +202,7 @@ def test_only_what_was_said_is_ordered() -> None:
     assert wish.values == {"prompt": "a house", "loras": loras, "cfg_scale": 2.0}
 
 
-@pytest.mark.parametrize("name", ["x.jpg", "no/such/folder/x.png", "x"])
+@pytest.mark.parametrize("name", ["x.jpg", "no/such/folder/x.png", "x", f"{'x' * 300}.png"])
 def test_a_file_that_cannot_be_written_is_refused_before_anything_is_made(name: str, tmp_path: Path) -> None:
     with pytest.raises(InvalidRequest, match="--out"):
         wish_of(said("a house", "--out", str(tmp_path / name)))
@@ -219,7 +221,27 @@ def test_what_cannot_be_understood_ends_with_2(words: tuple[str, ...], capsys: p
     with pytest.raises(SystemExit) as ended:
         said("a house", *words)
     assert ended.value.code == 2
-    assert words[0].lstrip("-") in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert words[0].lstrip("-") in err
+    assert "_" not in err.rpartition("error:")[2]
+
+
+@pytest.mark.parametrize("command", ["generate", "models"])
+def test_help_can_be_read_on_any_terminal(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        read_arguments([command, "--help"], Path("config.yaml"))
+    assert capsys.readouterr().out.isascii()
+
+
+def test_who_stops_it_before_it_has_begun_sees_no_traceback(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("darkroom.cli.command.carry_out", interrupted)
+    # With which the process ends: a line on the terminal, and exit code 1.
+    assert app.main() == "Stopped."
 
 
 def test_the_address_of_a_server_is_known_while_it_holds_the_history(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 from darkroom.cli.here import HereStock
 from darkroom.cli.models import check_models, get_model, list_models, remove_model
 from darkroom.cli.terminal import Terminal
-from darkroom.downloads.records import Wanted
+from darkroom.downloads.records import Beginning, Wanted
 from darkroom.downloads.shelf import Shelf
 from darkroom.errors import CommandRefused, DownloadFailed, InvalidRequest
 from darkroom.history.database import Database, sqlite_url
@@ -70,7 +70,7 @@ def test_one_is_fetched_into_a_store_and_another_folder_is_refused(hub: Hub, tmp
     settings = settings_of(tmp_path, own=[small()], stores=[tmp_path / "large"])
     stock, terminal = HereStock(Shelf(settings), settings), Terminal(as_json=True, out=io.StringIO())
     try:
-        with pytest.raises(InvalidRequest, match="home is /etc"):
+        with pytest.raises(InvalidRequest, match="--into is /etc"):
             get_model(stock, "small", "modelscope", terminal, "/etc")
         assert get_model(stock, "small", "modelscope", terminal, str(tmp_path / "large")) == 0
     finally:
@@ -111,6 +111,18 @@ def test_what_somebody_else_waits_for_is_not_begun(hub: Hub, tmp_path: Path) -> 
     assert hub.sent == len(CONTENT)
 
 
+def test_of_one_at_a_place_that_is_only_read_nothing_is_offered_but_its_place(hub: Hub, tmp_path: Path) -> None:
+    settings = settings_of(tmp_path, own=[small(str(tmp_path / "there.safetensors"))])
+    with closing(HereStock(Shelf(settings), settings)) as stock:
+        (shown,) = (each for each in stock.models("modelscope")["models"] if each["name"] == "small")
+        assert (shown["acts"], shown["words"]["size"]) == ([], "")
+        assert f"{tmp_path / 'there.safetensors'} does not lie in the models folder" in shown["words"]["trouble"]
+        terminal = Terminal(as_json=True, out=io.StringIO(), err=io.StringIO())
+        with pytest.raises(CommandRefused, match="Put the file there yourself"):
+            get_model(stock, "small", "modelscope", terminal)
+    assert hub.requests == []
+
+
 def test_one_that_nobody_knows_is_refused_with_the_names_there_are(desk: Desk) -> None:
     for act in (get_model, check_models):
         with pytest.raises(CommandRefused, match=r"flux1-dev.*demo.*small"):
@@ -122,7 +134,7 @@ def test_what_is_not_here_is_neither_checked_nor_removed(desk: Desk) -> None:
         check_models(desk.stock, "small", "modelscope", desk.terminal)
     with pytest.raises(CommandRefused, match="Not here"):
         remove_model(desk.stock, "small", "modelscope", desk.terminal, agreed=True)
-    with pytest.raises(DownloadFailed):
+    with pytest.raises(DownloadFailed, match="comes with Darkroom, and stays"):
         remove_model(desk.stock, "demo", "modelscope", desk.terminal, agreed=True)
 
 
@@ -199,6 +211,25 @@ def test_a_darkroom_that_runs_fetches_checks_and_removes_it(
         server.close()
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="a shell's business")
+@pytest.mark.parametrize(
+    ("output", "code", "err"),
+    [
+        ("| head -1 >/dev/null; exit ${PIPESTATUS[0]}", 0, ""),
+        (">/dev/full", 1, "The result could not be written: No space left on device.\n"),
+        (">&-", 0, ""),
+        (">&- 2>&- <&-", 0, ""),
+    ],
+)
+def test_a_stream_that_nobody_reads_ends_a_command_without_a_traceback(
+    root: Path, command: Command, tmp_path: Path, output: str, code: int, err: str
+) -> None:
+    assert command("models", "list").code == 0  # the settings are written
+    line = f"'{sys.executable}' app.py --config '{tmp_path}/config.yaml' models list {output}"
+    run = subprocess.run(["bash", "-c", line], cwd=root, capture_output=True, text=True, timeout=60)
+    assert (run.returncode, run.stderr) == (code, err)
+
+
 def test_the_list_asks_nobody(desk: Desk, bench: Bench) -> None:
     screen = io.StringIO()
     assert list_models(desk.stock, "modelscope", Terminal(as_json=False, out=screen, err=screen)) == 0
@@ -223,6 +254,21 @@ def test_an_interrupted_fetch_rests_and_the_same_command_goes_on_with_it(desk: D
     assert get_model(desk.stock, "small", "modelscope", desk.terminal) == 0
     assert bench.is_whole()
     assert bench.began_at()[1] > 0
+
+
+def test_of_what_rests_nobody_says_it_is_full(desk: Desk, bench: Bench) -> None:
+    def shown() -> dict[str, Any]:
+        return next(each for each in desk.stock.models("modelscope")["models"] if each["name"] == "small")
+
+    place = str(bench.file.place)
+    bench.part.parent.mkdir(parents=True)
+    bench.part.write_bytes(CONTENT[:1_000_000])
+    bench.shelf.records.want([Wanted(place=place, hub="modelscope", act="fetch", rest="paused")])
+    assert (shown()["status"], shown()["progress"]) == ("paused", None)
+    assert "said by the hub" in shown()["words"]["size"]
+    bench.shelf.records.begin(place, Beginning(mark="x", size=4_000_000))
+    assert shown()["progress"] == 0.25
+    assert shown()["words"]["size"] == "3.0 MB to get, 4.0 MB in all"
 
 
 def test_progress_is_shown_to_eyes_only(desk: Desk, bench: Bench) -> None:

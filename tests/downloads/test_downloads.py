@@ -160,15 +160,67 @@ def test_the_other_hub_goes_on_with_the_same_bytes(bench: Bench) -> None:
     assert bench.began_at() == [0, kept]
 
 
-def test_a_second_darkroom_on_the_folder_waits(bench: Bench) -> None:
-    bench.hub.trouble.slowness = 0.01
+def test_a_second_darkroom_on_the_folder_waits_and_takes_what_the_first_has_fetched(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("darkroom.downloads.downloads.SECONDS_BEHIND", 0.01)
+    bench.hub.free.clear()
     bench.downloads.get([bench.file], "modelscope")
     until(lambda: bench.part.exists())
     other = Downloads(Shelf(bench.settings), patience=QUICK)
     other.get([bench.file], "modelscope")
+    until(lambda: [task.phase for task in other.tasks()] == ["behind"])
+    bench.hub.free.set()
     assert other.wait(SOON)
-    assert [task.trouble.reason for task in other.tasks() if task.trouble] == ["in_use"]
+    assert other.tasks() == ()
+    assert bench.downloads.wait(SOON)
+    assert bench.is_whole()
+    assert bench.began_at() == [0]
     other.close()
+
+
+def test_who_waits_for_a_second_darkroom_can_be_paused(bench: Bench) -> None:
+    bench.hub.free.clear()
+    bench.downloads.get([bench.file], "modelscope")
+    until(lambda: bench.part.exists())
+    other = Downloads(Shelf(bench.settings), patience=QUICK)
+    other.get([bench.file], "modelscope")
+    until(lambda: [task.phase for task in other.tasks()] == ["behind"])
+    other.pause([str(bench.file.place)])
+    assert other.wait(SOON)
+    assert [task.phase for task in other.tasks()] == ["paused"]
+    other.close()
+
+
+@pytest.mark.parametrize("after_a_restart", [False, True])
+def test_a_file_that_a_person_has_put_there_after_a_failure_is_all_that_was_wanted(
+    bench: Bench, after_a_restart: bool
+) -> None:
+    bench.hub.trouble.statuses = [404]
+    assert bench.fetch() == "not_there"
+    bench.hub.requests.clear()
+    bench.path.parent.mkdir(parents=True, exist_ok=True)
+    bench.path.write_bytes(CONTENT)
+    downloads = bench.again().downloads if after_a_restart else bench.downloads
+    downloads.resume([str(bench.file.place)])
+    assert downloads.wait(SOON)
+    assert downloads.tasks() == ()
+    bench.path.unlink()
+    assert downloads.tasks() == ()
+    assert bench.hub.requests == []
+    downloads.close()
+
+
+def test_what_has_paused_of_a_size_that_nobody_knew_keeps_the_hubs_word(bench: Bench) -> None:
+    bench.hub.trouble.slowness = 0.003
+    bench.downloads.get([bench.file], "modelscope")
+    (task,) = bench.downloads.tasks()
+    assert task.total in (None, SIZE)
+    until(lambda: bench.part.exists() and bench.part.stat().st_size > SIZE // 4)
+    bench.downloads.pause([str(bench.file.place)])
+    assert bench.downloads.wait(SOON)
+    assert [task.total for task in bench.downloads.tasks()] == [SIZE]
+    assert [task.total for task in bench.again().downloads.tasks()] == [SIZE]
 
 
 def test_several_come_one_after_the_other_in_order(tmp_path: Path, hub: Hub) -> None:

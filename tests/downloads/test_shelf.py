@@ -1,7 +1,9 @@
 """What is on the shelf: the catalogue's models, a person's own, and files that were dropped into a folder."""
 
 import json
+import os
 import shutil
+import sys
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -47,6 +49,32 @@ def test_of_an_empty_folder_only_what_ships_is_offered(shelf: Shelf) -> None:
     assert names(shelf) == ["demo"]
     assert [state.entry.name for state in shelf.models()] == [entry.name for entry in MODELS]
     assert {item.state for state in shelf.models() for item in state.items} == {"missing"}
+
+
+def test_what_ships_is_found_beside_the_program_where_the_models_folder_is_another(
+    shelf: Shelf, tmp_path: Path, models: Path
+) -> None:
+    for place in vars(shelf.find("demo").files).values():
+        assert Path(place).exists()
+        assert Path(place).is_relative_to(SHIPPED)
+    shutil.copytree(SHIPPED / "demo", models / "demo")
+    assert shelf.find("demo").files == DEMO.files
+    own = Shelf(settings_of(tmp_path / "other", own=[small()])).find("small")
+    assert Path(own.files.vae) == SHIPPED / DEMO.files.vae
+    assert own.files.transformer == PurePosixPath("small/small.safetensors")
+
+
+def test_what_ships_and_is_gone_all_the_same_is_not_here(tmp_path: Path) -> None:
+    shelf = Shelf(settings_of(tmp_path), shipped=tmp_path / "nothing")
+    assert not shelf.model("demo").is_here
+    shutil.copytree(SHIPPED / "demo", tmp_path / "half" / "models" / "demo")
+    (tmp_path / "half" / "models" / DEMO.files.vae).unlink()
+    assert Shelf(settings_of(tmp_path / "half")).model("demo").nowhere == (DEMO.files.vae,)
+    assert DEMO.files.transformer in shelf.model("demo").nowhere
+    # The form names one all the same.
+    assert names(shelf) == ["demo"]
+    lay(tmp_path / "models", *FLUX1_DEV.weights)
+    assert names(shelf) == ["flux1-dev"]
 
 
 def test_a_model_is_offered_when_the_last_of_its_files_is_here(shelf: Shelf, models: Path) -> None:
@@ -106,7 +134,7 @@ def test_a_file_dropped_into_the_folder_is_a_model_by_what_is_in_it(shelf: Shelf
     assert names(shelf) == ["demo", "my-nlikely-name"]
     entry = shelf.find("my-nlikely-name")
     assert entry.files.transformer == PurePosixPath("My Ünlikely Name!.safetensors")
-    assert entry.files.vae == DEMO.files.vae
+    assert Path(entry.files.vae) == SHIPPED / DEMO.files.vae
     assert entry.architecture == DEMO.architecture
     assert len(entry.name) <= 100
 
@@ -132,6 +160,25 @@ def test_what_is_no_model_is_seen_with_its_reason(shelf: Shelf, models: Path) ->
     assert names(shelf) == ["demo"]
     seen = {each.where: each.trouble.reason if each.trouble else "" for each in shelf.others()}
     assert seen == {"a_vae.safetensors": "", "cut.safetensors": "damaged", "old.ckpt": "pickled"}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names are text there")
+@pytest.mark.parametrize("place", ["模型.safetensors", "模型/a.safetensors"])
+def test_a_name_that_is_not_text_is_seen_and_not_used(tmp_path: Path, models: Path, place: str) -> None:
+    for folder in (models, tmp_path / "more"):
+        odd = folder / os.fsdecode(place.encode("gbk"))
+        odd.parent.mkdir(parents=True)
+        shutil.copy(TRANSFORMER, odd)
+    hollow(tmp_path / "more" / os.fsdecode("模型".encode("gbk")) / "t5xxl_fp16.safetensors", T5_XXL.size or 0)
+    shelf = Shelf(settings_of(tmp_path, folders=[tmp_path / "more"]))
+    assert names(shelf) == ["demo"]
+    assert not shelf.item(T5_XXL).is_usable
+    seen = [each for each in shelf.others() if each.trouble is not None]
+    assert {each.trouble.reason for each in seen if each.trouble} == {"name"}
+    assert len(seen) == 2
+    for each in seen:
+        assert f"{each.where} {each.trouble}".encode()
+        assert "\N{REPLACEMENT CHARACTER}" in each.where
 
 
 def test_a_link_that_turns_in_a_circle_is_walked_once(shelf: Shelf, models: Path) -> None:

@@ -65,6 +65,32 @@ def test_what_was_begun_in_a_store_goes_on_there_after_a_restart(bench: Bench, l
     again.downloads.close()
 
 
+def test_what_failed_before_anything_came_is_tried_again_into_the_folder_that_is_chosen_now(
+    bench: Bench, large: Path
+) -> None:
+    bench.hub.trouble.statuses = [404]
+    assert bench.fetch() == "not_there"
+    bench.downloads.resume([str(PLACE)], "modelscope", large)
+    assert bench.downloads.wait(SOON)
+    assert (large / PLACE).read_bytes() == CONTENT
+    assert not bench.path.exists()
+    bench.downloads.close()
+
+
+def test_what_has_begun_goes_on_where_it_is_whatever_folder_is_chosen(bench: Bench, large: Path) -> None:
+    bench.hub.trouble.slowness = 0.01
+    bench.downloads.get([bench.file], "modelscope")
+    until(lambda: bench.part.exists() and bench.part.stat().st_size > 0)
+    bench.downloads.pause([str(PLACE)])
+    assert bench.downloads.wait(SOON)
+    bench.hub.trouble.slowness = 0
+    bench.downloads.resume([str(PLACE)], "modelscope", large)
+    assert bench.downloads.wait(SOON)
+    assert bench.is_whole()
+    assert not (large / PLACE).exists()
+    bench.downloads.close()
+
+
 def test_what_is_damaged_is_mended_where_it_is(bench: Bench, large: Path) -> None:
     (large / PLACE).parent.mkdir(parents=True)
     (large / PLACE).write_bytes(CONTENT[:-1] + b"?")

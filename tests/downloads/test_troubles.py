@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from darkroom.catalog import DEMO
 from darkroom.downloads.folder import ModelsFolder
 from darkroom.downloads.transfer import Patience
 from darkroom.errors import DownloadFailed
 from tests.downloads.conftest import HUBS, QUICK, REPOSITORY, SIZE, SOON, Bench, MakeBench
+from tests.downloads.hub import LOG_IN_PAGE
 
 
 @pytest.mark.parametrize("which", HUBS)
@@ -114,6 +116,69 @@ def test_without_ranges_what_is_here_is_kept_all_the_same(bench: Bench) -> None:
     bench.hub.trouble.no_ranges = True
     bench.hub.trouble.cuts = [SIZE // 2, SIZE // 3, SIZE - 1]
     assert bench.fetch() == ""
+    assert bench.is_whole()
+
+
+@pytest.mark.parametrize("which", HUBS)
+def test_a_log_in_page_in_place_of_the_hub_is_a_fault_of_the_hub(bench: Bench, which: str) -> None:
+    bench.hub.trouble.log_in_page = True
+    assert bench.fetch(which) == "hub_fault"
+    assert not bench.path.exists()
+    bench.hub.trouble.log_in_page = False
+    bench.downloads.resume([str(bench.file.place)])
+    assert bench.downloads.wait(SOON)
+    assert bench.is_whole()
+
+
+def test_without_a_checksum_what_arrives_is_at_least_a_file_of_weights(bench: Bench) -> None:
+    bench.hub.trouble.no_checksums = True
+    bench.hub.put(REPOSITORY, "small.safetensors", LOG_IN_PAGE)
+    assert bench.fetch("huggingface") == "damaged"
+    assert not bench.path.exists()
+    whole = (Path(__file__).parents[2] / "models" / DEMO.files.vae).read_bytes()
+    bench.hub.put(REPOSITORY, "small.safetensors", whole)
+    assert bench.fetch("huggingface") == ""
+    assert bench.path.read_bytes() == whole
+
+
+@pytest.mark.parametrize(
+    ("which", "variable", "value"),
+    [
+        ("huggingface", "HF_TOKEN", "\N{LEFT DOUBLE QUOTATION MARK}hf_secret\N{RIGHT DOUBLE QUOTATION MARK}"),
+        ("modelscope", "MODELSCOPE_API_TOKEN", "ms_secret\nother"),
+        ("modelscope", "MODELSCOPE_ENDPOINT", "http://[bad"),
+        ("modelscope", "MODELSCOPE_ENDPOINT", "www.modelscope.cn"),
+        ("huggingface", "HF_ENDPOINT", "http://127.0.0.1:99999"),
+        ("huggingface", "HF_ENDPOINT", "https://模型.example"),
+    ],
+)
+def test_a_variable_that_no_request_can_hold_is_named(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, which: str, variable: str, value: str
+) -> None:
+    with monkeypatch.context() as wrong:
+        wrong.setenv(variable, value)
+        assert bench.fetch(which) == "variable"
+        (task,) = bench.downloads.tasks()
+        assert task.trouble is not None
+        assert variable in str(task.trouble)
+        assert "secret" not in str(task.trouble)
+    bench.downloads.resume([task.place])
+    assert bench.downloads.wait(SOON)
+    assert bench.is_whole()
+
+
+def test_a_fault_of_ours_fails_that_file_and_the_next_one_comes(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError
+
+    with monkeypatch.context() as wrong:
+        wrong.setattr("darkroom.downloads.transfer.Transfer.fetch", broken)
+        assert bench.fetch() == "hub_fault"
+    assert "ZeroDivisionError" in caplog.text
+    bench.downloads.resume([str(bench.file.place)])
+    assert bench.downloads.wait(SOON)
     assert bench.is_whole()
 
 

@@ -15,7 +15,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import create_engine, inspect, select, text
 from sqlalchemy.exc import IntegrityError, OperationalError
 
-from darkroom.errors import HistoryUnusable
+from darkroom.errors import HistoryUnusable, InvalidConfig
 from darkroom.history import migrations
 from darkroom.history.database import Database, sqlite_url
 from darkroom.history.library import Library
@@ -111,6 +111,32 @@ def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path: Path) ->
     with pytest.raises(HistoryUnusable, match="cannot be read"):
         Database(sqlite_url(tmp_path)).open()
     assert (tmp_path / "history.db").read_bytes() == b"not a database at all" * 100
+
+
+def test_a_database_that_can_only_be_read_is_refused(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database.close()
+    # Whoever tests may be root, to whom every file can be written.
+    monkeypatch.setattr("darkroom.history.database._write_ahead", lambda it: it.execute("PRAGMA query_only = ON"))
+    with pytest.raises(HistoryUnusable, match="cannot be written"):
+        Database(sqlite_url(tmp_path)).open()
+
+
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        ("me:hunter2@host/pictures", "database_url is no address; allowed: empty, or such as "),
+        ("postgresql+psycopg://me:hunter2@host:port/pictures", "database_url is no address; allowed: "),
+        ("pictures://me:hunter2@host/pictures", "database_url is pictures://…; allowed: a kind of database that "),
+        ("mssql+pymssql://me:hunter2@host/x", "allowed: a database whose driver is installed: pymssql is not"),
+    ],
+)
+def test_an_address_that_nothing_can_speak_to_is_named_without_its_password(address: str, words: str) -> None:
+    with pytest.raises(InvalidConfig) as refused:
+        Database(address)
+    assert words in str(refused.value)
+    assert "hunter2" not in str(refused.value)
 
 
 def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """LoRAs by name: where they lie, how they are found, and that a file put there is seen at once."""
 
+import os
 import shutil
+import sys
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
@@ -39,6 +41,15 @@ def test_another_model_sees_other_folders_and_can_use_others(folders: LoraFolder
     assert usable == {"big": True, "pen": False, "drawings/Chalk": False, "pony": False}
     without_guidance = replace(FLUX1_DEV, architecture=replace(FLUX1, guidance=False))
     assert [file.name for file in folders.files(without_guidance) if not file.problem] == ["big"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names are text there")
+def test_a_name_that_is_not_text_is_passed_over(folders: LoraFolders) -> None:
+    before = folders.all_files([DEMO])
+    for place in ("模型.safetensors", "模型/ink.safetensors"):
+        write(folders.models / "loras" / os.fsdecode(place.encode("gbk")), DEMO_KOHYA)
+    assert folders.all_files([DEMO]) == before
+    assert len(folders.files(DEMO)) == 4
 
 
 def test_a_file_is_seen_as_soon_as_it_lies_there_and_read_anew_when_it_is_another(folders: LoraFolders) -> None:

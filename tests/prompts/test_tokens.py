@@ -85,8 +85,8 @@ def test_a_person_s_own_model_counts_as_the_one_it_is_like(tmp_path: Path) -> No
     models = ModelSettings.model_validate({"own": own})
     shelf = Shelf(Settings(folders=FolderSettings(models=tmp_path), models=models))
     for entry in MODELS:
-        mine = shelf.find(f"my-{entry.name}")
-        assert (mine.files.tokenizer_1, mine.files.tokenizer_2) == (entry.files.tokenizer_1, entry.files.tokenizer_2)
+        mine, files = shelf.find(f"my-{entry.name}"), shelf.find(entry.name).files
+        assert (mine.files.tokenizer_1, mine.files.tokenizer_2) == (files.tokenizer_1, files.tokenizer_2)
         assert mine.prompt_tokens == entry.prompt_tokens
 
 

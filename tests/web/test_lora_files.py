@@ -80,6 +80,16 @@ def test_what_depends_on_a_model_is_said_to_whoever_is_about_to_remove_it(house:
     assert client.get("/api/models/gone/needs").status_code == 404
 
 
+@pytest.mark.parametrize(("language", "words"), [("en", "not there any more"), ("zh", "已不存在")])
+def test_one_that_has_gone_meanwhile_is_said_to_have_gone(client: TestClient, language: str, words: str) -> None:
+    for answer in (
+        client.get("/api/lora-files/question", params={"place": "loras/gone.safetensors", "lang": language}),
+        client.post(f"/api/lora-files/remove?lang={language}", json={"place": "loras/gone.safetensors"}),
+    ):
+        assert answer.status_code == 404
+        assert words in answer.json()["words"]
+
+
 @pytest.mark.parametrize("name", ["100%", "a_b", "Tusche", "墨水", 'quo"te'])
 def test_pictures_are_counted_by_the_whole_name(name: str, house: House) -> None:
     if '"' not in name:

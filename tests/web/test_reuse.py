@@ -204,25 +204,25 @@ def test_a_lora_that_is_gone_is_named_and_the_others_go_in(house: House, fill_in
 def test_a_lora_that_is_another_file_now_is_named_when_it_is_used_again(
     house: House, fill_in: FillIn, client: TestClient
 ) -> None:
-    models = house.folder / "models"
-    put_loras(models, ["ink"])
-    aged(models / "loras" / "ink.safetensors")
-    picture = house.picture(loras=LORAS)
+    models, uses = house.folder / "models", [{"name": "brush", "weight": 0.5}]
+    put_loras(models, ["brush"])
+    aged(models / "loras" / "brush.safetensors")
+    picture = house.picture(loras=uses)
     # Only copied: another time, and the same bytes.
-    put_loras(models, ["ink"])
+    put_loras(models, ["brush"])
     assert client.post(f"/api/pictures/{picture}/again").json()["differences"] == []
     content = bytearray(INK.read_bytes())
     content[-1] ^= 1
-    (models / "loras" / "ink.safetensors").write_bytes(content)
+    (models / "loras" / "brush.safetensors").write_bytes(content)
     answer = client.post(f"/api/pictures/{picture}/again?how=seed&lang=zh").json()
     assert (answer["state"], answer["differences"]) == (
         "waiting",
-        ["LoRA ink 的文件与生成这张图片时的不是同一个。"],
+        ["LoRA brush 的文件与生成这张图片时的不是同一个。"],
     )
     filled = fill_in({"id": picture, "what": "all"})
-    assert filled.values["loras"] == LORAS
+    assert filled.values["loras"] == uses
     assert filled.title == "Filled in. The next picture may look different:"
-    assert filled.lines == ["The file of the LoRA ink is not the one this picture was made with."]
+    assert filled.lines == ["The file of the LoRA brush is not the one this picture was made with."]
     assert fill_in({"id": picture, "what": "seed"}).lines == []
 
 

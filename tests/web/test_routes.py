@@ -197,6 +197,8 @@ def test_a_picture_whose_file_was_taken_away_is_not_found(house: House, client: 
 
 def test_health_names_the_version(client: TestClient) -> None:
     assert client.get("/health").json()["status"] == "ok"
+    looked = client.head("/health")
+    assert (looked.status_code, looked.content) == (200, b"")
 
 
 def test_the_mark_is_drawn_by_us(client: TestClient) -> None:

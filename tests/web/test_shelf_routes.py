@@ -1,6 +1,8 @@
 """The Models page over HTTP: what it shows, what it is asked to do, and what it refuses."""
 
+import os
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -57,6 +59,19 @@ def acts(of: dict[str, Any]) -> list[str]:
     return [act["act"] for act in of["acts"]]
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="names are text there")
+def test_names_that_are_not_text_leave_the_page_as_it_is(client: TestClient, house: House) -> None:
+    for place in ("", "loras"):
+        odd = house.folder / "models" / place / os.fsdecode("模型.safetensors".encode("gbk"))
+        odd.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(SHIPPED / DEMO.files.transformer, odd)
+    (other,) = client.get("/api/models", params={"lang": "zh"}).json()["others"]
+    assert not other["usable"]
+    assert "UTF-8" in other["words"]
+    assert client.get("/").status_code == 200
+    assert client.get("/api/lora-files").status_code == 200
+
+
 def test_every_model_is_shown_with_what_can_be_done(client: TestClient) -> None:
     page = client.get("/api/models").json()
     assert [each["name"] for each in page["models"]] == [entry.name for entry in MODELS]
@@ -67,6 +82,14 @@ def test_every_model_is_shown_with_what_can_be_done(client: TestClient) -> None:
     assert "said by the hub" in model(page, "majicflus-v1")["words"]["size"]
     assert "free on the disk" in page["disk"]
     assert page["busy"] is False
+
+
+def test_what_ships_and_is_gone_is_not_here_and_says_what_to_do(house: House, client: TestClient) -> None:
+    house.shelf._shipped = house.folder / "nothing"
+    demo = model(client.get("/api/models").json(), "demo")
+    assert (demo["status"], demo["usable"], demo["acts"]) == ("absent", False, [])
+    assert "demo/transformer.safetensors" in demo["words"]["trouble"]
+    assert client.get("/").status_code == 200
 
 
 def test_what_is_wanted_and_cannot_be_had_says_why(client: TestClient) -> None:

@@ -9,7 +9,7 @@ from darkroom.jobs.supervisor import Supervisor
 def health_routes(supervisor: Supervisor) -> APIRouter:
     router = APIRouter()
 
-    @router.get("/health")
+    @router.api_route("/health", methods=["GET", "HEAD"])
     def health() -> dict[str, str | None]:
         return {"status": "ok", "version": __version__, "engine": supervisor.engine_device()}
 

@@ -32,6 +32,10 @@ def model_routes(
     def view(request: Request, hub: Hub) -> dict[str, Any]:
         return shelf_view(downloads, fitting, hub, words_of(request))
 
+    def home_of(values: dict[str, Any]) -> FolderPath | None:
+        said = text_of(values, "home")
+        return shelf.folder.home_named(said) if said else None
+
     @router.get("/models")
     def models(request: Request, hub: str = "") -> dict[str, Any]:
         return view(request, _hub(hub, default_hub))
@@ -44,8 +48,8 @@ def model_routes(
     @router.post("/models/{name}/{act}")
     def on_model(name: ModelName, act: str, values: Values, request: Request) -> dict[str, Any]:
         """`act` is get, mend, pause, resume, cancel, check or remove. In the body: `hub`, else that of the settings,
-        and `home`, the folder to fetch into, else the models folder."""
-        hub, home = _hub(text_of(values, "hub"), default_hub), shelf.folder.home_named(text_of(values, "home"))
+        and `home`, the folder to fetch into, else the models folder, or where it was wanted before."""
+        hub, home = _hub(text_of(values, "hub"), default_hub), home_of(values)
         state = shelf.model(name)
         items = state.items
         if act in ("pause", "cancel"):
@@ -60,7 +64,7 @@ def model_routes(
     @router.post("/weights/{act}")
     def on_file(act: str, values: Values, request: Request) -> dict[str, Any]:
         """The same for the file at `place`. With `consent` it is removed though models need it."""
-        hub, home = _hub(text_of(values, "hub"), default_hub), shelf.folder.home_named(text_of(values, "home"))
+        hub, home = _hub(text_of(values, "hub"), default_hub), home_of(values)
         file = shelf.file(text_of(values, "place"))
         if act == "remove":
             downloads.forget([str(file.place)])
@@ -94,7 +98,7 @@ def _hub(name: str, default: Hub) -> Hub:
     raise InvalidRequest(Problem(field="hub", value=shown(name), allowed=f"one of {', '.join(HUBS)}"))
 
 
-def _deed(downloads: Downloads, act: str, hub: Hub, home: FolderPath) -> Callable[[Sequence[Item]], None]:
+def _deed(downloads: Downloads, act: str, hub: Hub, home: FolderPath | None) -> Callable[[Sequence[Item]], None]:
     """Raises InvalidRequest."""
 
     def files(items: Sequence[Item]) -> list[WeightFile]:
@@ -107,7 +111,7 @@ def _deed(downloads: Downloads, act: str, hub: Hub, home: FolderPath) -> Callabl
         "get": lambda items: downloads.get(files(items), hub, home),
         "mend": lambda items: downloads.get(files(items), hub, home),
         "pause": lambda items: downloads.pause(places(items)),
-        "resume": lambda items: downloads.resume(places(items), hub),
+        "resume": lambda items: downloads.resume(places(items), hub, home),
         "cancel": lambda items: downloads.forget(places(items)),
         "check": lambda items: downloads.check(files(items), hub),
     }

@@ -29,17 +29,28 @@ darkroom.shelfLoras = (element, props) => {
     const now = JSON.stringify(loras);
     if (list.dataset.files === now) return;
     list.dataset.files = now;
-    list.replaceChildren(...loras.map(rowOf));
+    const focused = list.contains(document.activeElement) ? document.activeElement.closest("li") : null;
+    const index = [...list.children].indexOf(focused);
+    list.replaceChildren(...loras.map((lora) => rowOf(lora, loras.some((other) => other !== lora && other.name === lora.name))));
+    if (focused) stay(focused.dataset.place, index);
   }
 
-  function rowOf(lora) {
+  // Whoever has the focus on a row keeps it there; if it has gone, on the one that took its place.
+  function stay(place, index) {
+    const rows = [...list.children];
+    const row = rows.find((each) => each.dataset.place === place) ?? rows.slice(index).find((each) => each.querySelector("button"));
+    const buttons = row ? [row.querySelector("button")] : [...list.querySelectorAll("button")].slice(-1);
+    (buttons[0] ?? element.querySelector("button:not([hidden])"))?.focus();
+  }
+
+  function rowOf(lora, hasDouble) {
     const row = make("li", {}, make("div", { className: "words" }, make("b", {}, lora.name), make("span", {}, lora.words.facts)));
     row.dataset.place = lora.place;
     row.dataset.status = lora.status;
     if (!lora.words.remove) return row;
     const button = make("button", { type: "button", className: "press", textContent: lora.words.remove });
     button.dataset.act = "remove";
-    button.setAttribute("aria-label", `${lora.words.remove}: ${lora.name}`);
+    button.setAttribute("aria-label", `${lora.words.remove}: ${hasDouble ? `${lora.name}, ${lora.place}` : lora.name}`);
     button.addEventListener("click", () => remove(lora));
     row.append(make("div", { className: "deeds" }, button));
     return row;
