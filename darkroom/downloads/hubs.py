@@ -155,9 +155,11 @@ def _on_modelscope(file: WeightFile, source: Source) -> Offer:
 
 
 def _on_huggingface(file: WeightFile, source: Source) -> Offer:
-    from huggingface_hub import get_hf_file_metadata, hf_hub_url
+    from huggingface_hub import constants, get_hf_file_metadata, hf_hub_url
     from huggingface_hub.errors import GatedRepoError, HfHubHTTPError
 
+    # Else it asks for a list by which it would name the program that runs it. Nothing but the file is asked for.
+    constants.HF_HUB_DISABLE_TELEMETRY = True
     token, address = token_of("huggingface"), address_of("huggingface")
     url = hf_hub_url(source.repository, source.path, endpoint=address)
     try:

@@ -21,6 +21,7 @@ def test_a_refusal_is_said_at_once(bench: Bench, which: str, status: int, reason
     bench.hub.trouble.statuses = [status] * 3
     assert bench.fetch(which) == reason
     assert len(bench.hub.trouble.statuses) == 2
+    assert [path for _, path, _ in bench.hub.requests if REPOSITORY not in path] == []
     assert not bench.path.exists()
 
 
