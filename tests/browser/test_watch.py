@@ -1,6 +1,7 @@
 """Watching: in another tab, on a phone, through a tunnel that drops; several at once; and one more after the last."""
 
 import re
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -76,6 +77,60 @@ def test_a_picture_looked_at_stays_while_another_is_made(visit: Visit, darkroom:
         expect(person.page.locator(".print img")).to_have_attribute("src", address)
         person.page.locator(".watch .follow").click()
         person.see_preview()
+
+
+def test_a_picture_laid_aside_leaves_the_tray_to_the_finished_one(visit: Visit) -> None:
+    person = visit()
+    start_a_long_picture(person, "laid aside")
+    (aside,) = person.ask("/api/jobs")["ids"]
+    person.post(f"/api/v1/jobs/{aside}/pause")
+    frame = person.page.locator(".strip .job")
+    expect(frame.locator(".look")).to_have_attribute("title", "Laid aside; it can go on in the queue: laid aside")
+    expect(person.page.locator(".print img"), "its preview goes with it").to_be_hidden()
+    person.fill(prompt="a pond", **SMALL)
+    person.generate()
+    address = person.see_picture()
+    person.see_a_look()
+    person.see_a_look()
+    expect(frame).to_have_class("job resting")
+    expect(person.page.locator(".print img")).to_have_attribute("src", address)
+    expect(person.page.locator(".watch .again")).to_be_visible()
+    for part in (".stop", ".progress", ".activity", ".notice"):
+        expect(person.page.locator(f".watch {part}")).to_be_hidden()
+    expect(person.page).to_have_title("Darkroom")
+    begun = time.monotonic()
+    person.see_a_look()
+    assert time.monotonic() - begun > 1, "nothing is made, and nothing is asked often"
+    frame.locator(".look").click()
+    expect(person.page.locator(".queueing .job .on")).to_be_visible()
+
+
+def test_while_the_queue_is_paused_the_tray_keeps_the_finished_picture(visit: Visit, darkroom: DarkroomServer) -> None:
+    person = visit()
+    start_a_long_picture(person, "the first")
+    (first,) = person.ask("/api/jobs")["ids"]
+    with darkroom.engine_held():
+        person.fill(prompt="the second", **SMALL)
+        person.generate()
+        expect(person.page.locator(".strip .job.waiting")).to_have_count(1)
+        person.post("/api/v1/queue/stop-after", {"job": first})
+    notice = person.page.locator(".watch .notice")
+    expect(notice).to_have_text("The queue is paused. Nothing new begins.", timeout=PATIENCE)
+    picture = person.page.locator(".print img")
+    expect(picture).to_have_attribute("src", person.history()[0]["picture"])
+    expect(picture).to_have_css("opacity", "1")
+    expect(person.page.locator(".watch .again")).to_be_visible()
+    expect(person.page.locator(".watch .activity")).to_be_hidden()
+    expect(person.page).to_have_title("Darkroom")
+    # An order in a paused queue is answered by its place in the line.
+    person.generate()
+    expect(person.page.locator(".strip .job.waiting")).to_have_count(2)
+    expect(person.page.locator(".watch .activity")).to_be_hidden()
+    expect(person.page.locator(".watch .progress")).to_be_hidden()
+    expect(picture).to_have_css("opacity", "1")
+    person.post("/api/v1/queue/resume")
+    expect(person.tiles()).to_have_count(3, timeout=PATIENCE)
+    expect(notice).to_be_hidden()
 
 
 def test_again_another_seed_and_finer(visit: Visit) -> None:

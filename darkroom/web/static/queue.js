@@ -46,7 +46,8 @@ darkroom.queue = (() => {
       const ended = await endings(ids);
       failures = 0;
       count = ids.length;
-      resting = queue.paused && !jobs.some((job) => job.state === "running");
+      const is = (state) => jobs.some((job) => job.state === state);
+      resting = !is("running") && (queue.paused || !is("waiting"));
       ids.forEach((id) => open.add(id));
       keep();
       tell({ jobs: jobs.filter((job) => !ENDED.has(job.state)), count, queue, failed, ended, cutOff: false });

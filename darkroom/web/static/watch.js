@@ -40,12 +40,17 @@ darkroom.watch = (element) => {
     say(find(".cut-off"), cutOff ? words.cut_off : "");
     if (cutOff) return;
     ended.forEach(end);
-    const first = jobs.find(({ state }) => state === "running") ?? jobs.find(({ state }) => state === "waiting") ?? jobs[0];
+    const next = jobs.find(({ state }) => state === "waiting");
+    const isHeld = queue.paused && Boolean(next);
+    const first = jobs.find(({ state }) => state === "running") ?? (isHeld ? null : next);
     if (first) {
-      const isHeld = queue.paused && first.state !== "running";
-      showJob({ ...first, isHeld, words: { ...first.words, notice: first.words.notice || queue.words } });
+      showJob({ ...first, words: { ...first.words, notice: first.words.notice || queue.words } });
+      return;
     }
-    else if (job !== null) rest("idle");
+    // What was laid aside, or waits while the queue is paused, is not being made: the tray is the finished picture's.
+    if (job !== null && !pinned) restore();
+    if (job !== null || (isHeld && panel.dataset.activity === "asked")) rest("idle");
+    say(find(".notice"), isHeld ? queue.words : "");
   }
 
   function showJob(status) {
@@ -86,8 +91,7 @@ darkroom.watch = (element) => {
 
   function showProgress(status) {
     const known = status.progress !== null;
-    // Nothing moves while nothing happens.
-    bar.hidden = status.isHeld;
+    bar.hidden = false;
     bar.classList.toggle("unknown", !known);
     if (known) {
       bar.setAttribute("aria-valuenow", Math.round(status.progress * 100));
@@ -102,7 +106,10 @@ darkroom.watch = (element) => {
   function end(status) {
     if (status.state === "done") {
       tell("picture", { id: status.picture });
-      if (!pinned) showPicture(status.picture).catch(() => {});
+      if (!pinned) {
+        memory.write("shown", status.picture); // at once: the tray may be given back to it before it has come
+        showPicture(status.picture).catch(() => {});
+      }
       if (document.hidden) document.title = `✓ ${TITLE}`;
     } else if (!pinned) {
       restore();
