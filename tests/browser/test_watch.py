@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Route, expect
 
 from tests.browser.conftest import Visit
 from tests.browser.server import DarkroomServer
@@ -131,6 +131,35 @@ def test_while_the_queue_is_paused_the_tray_keeps_the_finished_picture(visit: Vi
     person.post("/api/v1/queue/resume")
     expect(person.tiles()).to_have_count(3, timeout=PATIENCE)
     expect(notice).to_be_hidden()
+
+
+def test_hundreds_that_end_at_once_are_asked_for_together_and_no_end_is_lost(visit: Visit) -> None:
+    person = visit()
+    line = person.page.locator(".strip .job")
+    person.post("/api/v1/queue/pause")
+    person.post("/api/v1/jobs", {"prompt": "a pond", "count": 300, **SMALL})
+    expect(line).to_have_count(24)
+    asked: list[str] = []
+
+    def note(route: Route) -> None:
+        asked.append(route.request.url)
+        if len(asked) == 1:
+            route.abort()
+        else:
+            route.continue_()
+
+    person.page.route(re.compile(r"/api/jobs/(\d|ends)"), note)
+    cancelled = person.post("/api/v1/queue/cancel")["cancelled"]
+    assert len(cancelled) == 300
+    expect(line).to_have_count(0)
+    person.page.wait_for_function("localStorage.getItem('darkroom.jobs') === '[]'", timeout=PATIENCE)
+    assert len(asked) == 3, "one that failed, and two that were answered"
+    person.post("/api/v1/queue/resume")
+    asked.clear()
+    person.fill(prompt="after them", **SMALL)
+    person.generate()
+    person.see_picture()
+    assert len(asked) == 2
 
 
 def test_again_another_seed_and_finer(visit: Visit) -> None:

@@ -109,6 +109,24 @@ def test_a_waiting_job_can_be_stopped(house: House, client: TestClient) -> None:
     assert client.get(f"/api/jobs/{job}/preview").status_code == 404
 
 
+def test_the_ends_of_many_jobs_come_at_once_in_the_order_in_which_they_ended(house: House, client: TestClient) -> None:
+    made, failed, cancelled, waiting = (house.submit().id for _ in range(4))
+    house.queue.cancel(cancelled)
+    for _ in range(2):
+        house.queue.claim()
+    house.queue.fail(failed, "engine_lost", "signal 9")
+    house.queue.cancel(made)
+    asked = {"ids": [made, failed, cancelled, waiting, 99], "lang": "en"}
+    found = client.get("/api/jobs/ends", params=asked, headers={"Darkroom-Client": "browser-1"}).json()
+    assert [job["id"] for job in found["ended"]] == [cancelled, failed, made]
+    assert [job["mine"] for job in found["ended"]] == [False] * 3
+    assert found["ended"][1]["words"]["error"].startswith("The engine stopped")
+    assert [job["finished_at"] for job in found["ended"]] == sorted(job["finished_at"] for job in found["ended"])
+    assert found["unfinished"] == [waiting]
+    for wrong in ([], [0], ["x"], [2**63], list(range(1, 202))):
+        assert client.get("/api/jobs/ends", params={"ids": wrong}).status_code == 422
+
+
 def test_the_stored_file_itself_is_served_and_may_be_kept_for_ever(house: House, client: TestClient) -> None:
     picture = house.picture(seed=77)
     view = client.get(f"/api/pictures/{picture}").json()

@@ -45,11 +45,11 @@ darkroom.callers = (deed) => {
     });
   }
 
-  function news({ jobs, ended, cutOff }) {
+  function news({ jobs, ended, owed, cutOff }) {
     if (cutOff) return;
     const mine = ended.filter((job) => job.mine && job.state !== "cancelled").sort((a, b) => a.id - b.id);
     const wasMore = left;
-    left = jobs.some((job) => job.mine && job.state !== "paused");
+    left = owed || jobs.some((job) => job.mine && job.state !== "paused");
     const failed = mine.findLast((job) => job.state === "failed");
     if (failed) call(failed, words.failed_title);
     else if (mine.length && !left) call(mine.at(-1), wasMore && mine.length > 1 ? words.done_all_title : words.done_title);

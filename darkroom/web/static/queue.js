@@ -7,6 +7,7 @@ darkroom.queue = (() => {
   const HIDDEN_IDLE = 15000;
   const RAREST = 5000;
   const FIRST_RETRY = 500;
+  const ENDS_AT_ONCE = 200; // as many as the server answers at once
   const ENDED = new Set(["done", "failed", "cancelled"]);
   const { ask, language, memory } = darkroom;
 
@@ -19,6 +20,7 @@ darkroom.queue = (() => {
   let failures = 0;
   let count = 0;
   let resting = false; // nothing is made and nothing will begin
+  let owed = false; // some ends are not known yet
   let wanted = { limit: 24, failed: false };
 
   function keep() {
@@ -28,7 +30,7 @@ darkroom.queue = (() => {
 
   function delay() {
     if (failures) return Math.min(FIRST_RETRY * 2 ** (failures - 1), RAREST);
-    const busy = count && !resting;
+    const busy = owed || (count && !resting);
     if (document.hidden) return busy ? HIDDEN : HIDDEN_IDLE;
     return busy ? BUSY : IDLE;
   }
@@ -50,7 +52,7 @@ darkroom.queue = (() => {
       resting = !is("running") && (queue.paused || !is("waiting"));
       ids.forEach((id) => open.add(id));
       keep();
-      tell({ jobs: jobs.filter((job) => !ENDED.has(job.state)), count, queue, failed, ended, cutOff: false });
+      tell({ jobs: jobs.filter((job) => !ENDED.has(job.state)), count, queue, failed, ended, owed, cutOff: false });
     } catch {
       failures += 1;
       // One lost answer is nothing to speak of.
@@ -61,19 +63,23 @@ darkroom.queue = (() => {
     timer = setTimeout(look, again ? 0 : delay());
   }
 
+  // In the order in which they ended. What cannot be known now, or would be too much at once, stays open for the next look.
   async function endings(ids) {
-    const ended = [];
-    for (const id of [...open].filter((one) => !ids.includes(one))) {
-      try {
-        const job = await ask(`/api/jobs/${id}?lang=${language}`);
-        if (!ENDED.has(job.state)) continue;
-        ended.push(job);
-      } catch (problem) {
-        if (problem.status !== 404) throw problem;
-      }
-      open.delete(id);
+    const unfinished = new Set(ids);
+    const gone = [...open].filter((id) => !unfinished.has(id));
+    const asked = gone.slice(0, ENDS_AT_ONCE);
+    owed = gone.length > 0;
+    if (!owed) return [];
+    try {
+      const query = new URLSearchParams([["lang", language], ...asked.map((id) => ["ids", id])]);
+      const found = await ask(`/api/jobs/ends?${query}`);
+      const stay = new Set(found.unfinished);
+      for (const id of asked) if (!stay.has(id)) open.delete(id);
+      owed = gone.length > asked.length;
+      return found.ended;
+    } catch {
+      return [];
     }
-    return ended;
   }
 
   function tell(news) {

@@ -39,7 +39,7 @@ darkroom.watch = (element) => {
   function news({ jobs, queue, ended, cutOff }) {
     say(find(".cut-off"), cutOff ? words.cut_off : "");
     if (cutOff) return;
-    ended.forEach(end);
+    if (ended.length) end(ended);
     const next = jobs.find(({ state }) => state === "waiting");
     const isHeld = queue.paused && Boolean(next);
     const first = jobs.find(({ state }) => state === "running") ?? (isHeld ? null : next);
@@ -103,24 +103,26 @@ darkroom.watch = (element) => {
     document.title = `${percent || status.words.activity} · ${TITLE}`;
   }
 
-  function end(status) {
-    if (status.state === "done") {
-      tell("picture", { id: status.picture });
-      if (!pinned) {
-        memory.write("shown", status.picture); // at once: the tray may be given back to it before it has come
-        showPicture(status.picture).catch(() => {});
-      }
-      if (document.hidden) document.title = `✓ ${TITLE}`;
+  // However many ended, the tray changes once.
+  function end(ended) {
+    const made = ended.filter(({ state }) => state === "done");
+    const failed = ended.findLast(({ state }) => state === "failed");
+    const last = ended.at(-1);
+    made.forEach(({ picture: id }) => tell("picture", { id }));
+    if (!pinned && made.length) {
+      memory.write("shown", made.at(-1).picture); // at once: the tray may be given back to it before it has come
+      showPicture(made.at(-1).picture).catch(() => {});
     } else if (!pinned) {
       restore();
     }
-    if (status.state === "failed") {
-      find(".failure strong").textContent = status.words.error;
-      find(".failure .next").textContent = status.words.next;
+    if (failed) {
+      find(".failure strong").textContent = failed.words.error;
+      find(".failure .next").textContent = failed.words.next;
       find(".failure").hidden = false;
     }
-    rest(status.state);
-    if (status.state === "cancelled") say(find(".activity"), status.words.activity);
+    if (document.hidden && last.state === "done") document.title = `✓ ${TITLE}`;
+    rest(last.state);
+    if (last.state === "cancelled") say(find(".activity"), last.words.activity);
   }
 
   function rest(activity) {
