@@ -162,6 +162,25 @@ def test_hundreds_that_end_at_once_are_asked_for_together_and_no_end_is_lost(vis
     assert len(asked) == 2
 
 
+def test_a_picture_made_between_two_looks_comes_to_the_page(visit: Visit) -> None:
+    person = visit()
+    sheet = person.open_history()
+    person.see_a_look()
+    person.page.go_back()
+    person.page.route("**/api/jobs?*", lambda route: route.abort())
+    for count in (1, 2):
+        person.post("/api/v1/jobs", {"prompt": "a pond", "seed": 70 + count, **SMALL})
+        while len(person.ask("/api/history")["pictures"]) < count:
+            person.page.wait_for_timeout(100)
+    expect(person.tiles()).to_have_count(0)
+    person.page.unroute("**/api/jobs?*")
+    expect(person.tiles()).to_have_count(2)
+    person.page.locator("#last-seed").click()
+    expect(person.field("seed")).to_have_value("72")
+    person.open_history()
+    expect(sheet).to_have_count(2)
+
+
 def test_again_another_seed_and_finer(visit: Visit) -> None:
     person = visit()
     person.fill(prompt="a pond", seed=7, **SMALL)

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import Field
 
 from darkroom.errors import NotFound
+from darkroom.history.library import Library
 from darkroom.jobs.ledger import UNFINISHED
 from darkroom.jobs.queue import JobQueue
 from darkroom.jobs.supervisor import Supervisor
@@ -22,12 +23,12 @@ Limit = Annotated[int, Query(ge=1, le=MOST_SHOWN)]
 RowIds = Annotated[list[Annotated[int, Field(ge=1, le=2**63 - 1)]], Query(max_length=MOST_ENDS)]
 
 
-def job_routes(queue: JobQueue, supervisor: Supervisor, words_of: WordsOf) -> APIRouter:
+def job_routes(queue: JobQueue, library: Library, supervisor: Supervisor, words_of: WordsOf) -> APIRouter:
     router = APIRouter(prefix="/api/jobs")
 
     @router.get("")
     def unfinished(request: Request, client: Client, limit: Limit = 24, failed: bool = False) -> dict[str, Any]:
-        """Whoever asked for them; with `failed`, those that failed last too.
+        """Whoever asked for them; with `failed`, those that failed last too. `newest` numbers the last picture.
 
         Pages ask this several times a second, so only a job that is being made is looked at closely.
         """
@@ -45,6 +46,7 @@ def job_routes(queue: JobQueue, supervisor: Supervisor, words_of: WordsOf) -> AP
             "jobs": views,
             "ids": seen.ids,
             "queue": queue_view(seen.state, words) | {"left": left_in_words(seen, supervisor, words)},
+            "newest": library.newest(),
             "failed": [job_view(supervisor.status(job.id), words) | whose(job, client, words) for job in failures],
         }
 

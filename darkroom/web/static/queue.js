@@ -1,5 +1,5 @@
-// Looks at the machine's unfinished jobs, whoever asked for them, for everything on this page that shows them: often while
-// something is made, seldom when nothing is or the page is hidden, ever more rarely while nobody answers.
+// Looks at the machine's unfinished jobs and what became of them, whoever asked for them, for everything on this page that
+// shows it: often while something is made, seldom when nothing is or the page is hidden, ever more rarely while nobody answers.
 darkroom.queue = (() => {
   const BUSY = 300;
   const IDLE = 2500;
@@ -8,6 +8,7 @@ darkroom.queue = (() => {
   const RAREST = 5000;
   const FIRST_RETRY = 500;
   const ENDS_AT_ONCE = 200; // as many as the server answers at once
+  const PICTURES_AT_ONCE = 200;
   const ENDED = new Set(["done", "failed", "cancelled"]);
   const { ask, language, memory } = darkroom;
 
@@ -21,6 +22,7 @@ darkroom.queue = (() => {
   let count = 0;
   let resting = false; // nothing is made and nothing will begin
   let owed = false; // some ends are not known yet
+  let newest = null; // the number of the last picture that this page knows; null until it knows any
   let wanted = { limit: 24, failed: false };
 
   function keep() {
@@ -44,7 +46,7 @@ darkroom.queue = (() => {
     again = false;
     clearTimeout(timer);
     try {
-      const { jobs, ids, queue, failed } = await ask(`/api/jobs?${new URLSearchParams({ lang: language, ...wanted })}`);
+      const { jobs, ids, queue, failed, newest: last } = await ask(`/api/jobs?${new URLSearchParams({ lang: language, ...wanted })}`);
       const ended = await endings(ids);
       failures = 0;
       count = ids.length;
@@ -53,6 +55,7 @@ darkroom.queue = (() => {
       ids.forEach((id) => open.add(id));
       keep();
       tell({ jobs: jobs.filter((job) => !ENDED.has(job.state)), count, queue, failed, ended, owed, cutOff: false });
+      await pictures(last);
     } catch {
       failures += 1;
       // One lost answer is nothing to speak of.
@@ -79,6 +82,19 @@ darkroom.queue = (() => {
       return found.ended;
     } catch {
       return [];
+    }
+  }
+
+  // Also those that were begun and finished between two looks. `isAll` is false when there are more than came along.
+  async function pictures(last) {
+    if (newest === null || !(last > newest)) return;
+    try {
+      const found = await ask(`/api/history?${new URLSearchParams({ limit: PICTURES_AT_ONCE, lang: language })}`);
+      const tiles = found.pictures.filter(({ id }) => id > newest);
+      newest = last;
+      if (tiles.length) darkroom.tell("made", { tiles, isAll: tiles.length < PICTURES_AT_ONCE });
+    } catch {
+      // The next look asks again.
     }
   }
 
@@ -116,6 +132,7 @@ darkroom.queue = (() => {
     add(jobs.map((job) => job.id ?? job));
     darkroom.tell("live");
   });
+  darkroom.on("recent", ({ newest: id }) => (newest = Math.max(newest, id)));
   document.addEventListener("visibilitychange", () => document.hidden || look());
   window.addEventListener("online", look);
 

@@ -146,7 +146,12 @@ darkroom.strip = (element) => {
   });
 
   darkroom.queue.follow(showJobs);
-  on("picture", async ({ id }) => add(await darkroom.pictures.get(id)));
+  on("made", ({ tiles: made, isAll }) => {
+    if (isAll || loading) return made.forEach(add);
+    film.replaceChildren();
+    next = null;
+    load(true);
+  });
   on("shown", ({ id }) => {
     chosen = id;
     ready();

@@ -108,7 +108,6 @@ darkroom.watch = (element) => {
     const made = ended.filter(({ state }) => state === "done");
     const failed = ended.findLast(({ state }) => state === "failed");
     const last = ended.at(-1);
-    made.forEach(({ picture: id }) => tell("picture", { id }));
     if (!pinned && made.length) {
       memory.write("shown", made.at(-1).picture); // at once: the tray may be given back to it before it has come
       showPicture(made.at(-1).picture).catch(() => {});
