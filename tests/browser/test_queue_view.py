@@ -1,0 +1,48 @@
+"""The queue's own view by hand and by keys, when Darkroom is gone, and how it calls those who look elsewhere."""
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.conftest import Visit
+from tests.browser.server import DarkroomServer
+from tests.browser.visitor import PATIENCE, Visitor
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+SMALL = {"width": 256, "height": 256, "steps": 1}
+
+
+@pytest.fixture
+def darkroom(lasting_darkroom: DarkroomServer) -> DarkroomServer:
+    """One for all, emptied before each test: its engine loads the model once."""
+    lasting_darkroom.empty()
+    return lasting_darkroom
+
+
+def order_while_paused(person: Visitor, count: int) -> list[int]:
+    """Their numbers, in the order of the line."""
+    person.post("/api/v1/queue/pause")
+    person.fill(prompt="a pond", count=count, **SMALL)
+    with person.page.expect_response("**/api/jobs?lang=en") as answer:
+        person.generate()
+    ids: list[int] = answer.value.json()["jobs"]
+    return ids
+
+
+def test_each_end_calls_once_whatever_its_number(visit: Visit, darkroom: DarkroomServer) -> None:
+    person = visit()
+    person.page.evaluate(
+        "window.called = []; addEventListener('darkroom:called', ({detail}) => called.push(detail.id))"
+    )
+    # As another history left it in this browser.
+    calls = [f"{number} 2020-01-01T00:00:00Z" for number in range(1, 40)]
+    person.page.evaluate("calls => darkroom.memory.write('calls', calls)", calls)
+    person.page.evaluate("darkroom.memory.write('called', 40)")
+    first, second = order_while_paused(person, 2)
+    person.post(f"/api/v1/jobs/{first}/cancel")
+    person.post("/api/v1/queue/resume")
+    person.page.wait_for_function(f"String(called) === '{second}'", timeout=PATIENCE)
+    with darkroom.engine_held():
+        person.post(f"/api/v1/jobs/{first}/retry")
+        expect(person.page.locator(".strip .job")).to_have_count(1)
+    person.page.wait_for_function(f"String(called) === '{second},{first}'", timeout=PATIENCE)
