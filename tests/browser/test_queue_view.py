@@ -1,10 +1,13 @@
 """The queue's own view by hand and by keys, when Darkroom is gone, and how it calls those who look elsewhere."""
 
+import re
+
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from tests.browser.conftest import Visit
 from tests.browser.server import DarkroomServer
+from tests.browser.test_crashes import start_a_long_picture
 from tests.browser.visitor import PATIENCE, Visitor
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -29,6 +32,10 @@ def order_while_paused(person: Visitor, count: int) -> list[int]:
     return ids
 
 
+def hide(person: Visitor) -> None:
+    person.page.evaluate("Object.defineProperty(document, 'hidden', { get: () => true, configurable: true })")
+
+
 def test_each_end_calls_once_whatever_its_number(visit: Visit, darkroom: DarkroomServer) -> None:
     person = visit()
     person.page.evaluate(
@@ -46,3 +53,29 @@ def test_each_end_calls_once_whatever_its_number(visit: Visit, darkroom: Darkroo
         person.post(f"/api/v1/jobs/{first}/retry")
         expect(person.page.locator(".strip .job")).to_have_count(1)
     person.page.wait_for_function(f"String(called) === '{second},{first}'", timeout=PATIENCE)
+
+
+def test_the_title_of_a_hidden_tab_says_how_it_ended(visit: Visit, darkroom: DarkroomServer) -> None:
+    person = visit()
+    start_a_long_picture(person, "stopped elsewhere")
+    hide(person)
+    with darkroom.engine_held():
+        expect(person.page).to_have_title(re.compile(r"\d+ % · Darkroom"), timeout=PATIENCE)
+    (job,) = person.ask("/api/jobs")["ids"]
+    person.post(f"/api/v1/jobs/{job}/cancel")
+    expect(person.page).to_have_title("Darkroom", timeout=PATIENCE)
+
+    person.fill(prompt="a pond", **SMALL)
+    person.generate()
+    expect(person.page).to_have_title("✓ Darkroom", timeout=PATIENCE)
+
+    def fail(route: Route) -> None:
+        found = route.fetch().json()
+        ended = [
+            job | {"state": "failed", "words": job["words"] | {"error": "x", "next": "y"}} for job in found["ended"]
+        ]
+        route.fulfill(json=found | {"ended": ended})
+
+    person.page.route("**/api/jobs/ends?*", fail)
+    person.generate()
+    expect(person.page).to_have_title("Not made · Darkroom", timeout=PATIENCE)

@@ -119,9 +119,10 @@ darkroom.watch = (element) => {
       find(".failure .next").textContent = failed.words.next;
       find(".failure").hidden = false;
     }
-    if (document.hidden && last.state === "done") document.title = `✓ ${TITLE}`;
     rest(last.state);
     if (last.state === "cancelled") say(find(".activity"), last.words.activity);
+    if (document.hidden && failed) document.title = `${words.failed} · ${TITLE}`;
+    else if (document.hidden && made.length) document.title = `✓ ${TITLE}`;
   }
 
   function rest(activity) {
@@ -129,7 +130,7 @@ darkroom.watch = (element) => {
     panel.dataset.activity = activity;
     bar.hidden = stop.hidden = follow.hidden = true;
     for (const part of [".activity", ".detail", ".left", ".notice"]) say(find(part), "");
-    if (!document.hidden) document.title = TITLE;
+    document.title = TITLE;
     print.classList.remove("expecting");
   }
 
