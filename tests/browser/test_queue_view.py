@@ -8,6 +8,7 @@ from playwright.sync_api import Route, expect
 from tests.browser.conftest import Visit
 from tests.browser.server import DarkroomServer
 from tests.browser.test_crashes import start_a_long_picture
+from tests.browser.test_queue import open_queue
 from tests.browser.visitor import PATIENCE, Visitor
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -79,3 +80,21 @@ def test_the_title_of_a_hidden_tab_says_how_it_ended(visit: Visit, darkroom: Dar
     person.page.route("**/api/jobs/ends?*", fail)
     person.generate()
     expect(person.page).to_have_title("Not made · Darkroom", timeout=PATIENCE)
+
+
+@pytest.mark.parametrize(("width", "least"), [(1280, 34), (390, 42)])
+def test_what_can_be_done_with_a_row_is_large_enough_for_a_finger(width: int, least: int, visit: Visit) -> None:
+    person = visit(width=width)
+    order_while_paused(person, 2)
+    rows = open_queue(person)
+    rows.first.locator(".more").click()
+    entries = rows.first.locator("[role=menuitem]")
+    expect(entries).to_have_count(2)
+    expect(entries.first).to_be_visible()
+    for entry in entries.all():
+        box = entry.bounding_box()
+        assert box is not None
+        assert box["height"] >= least
+        assert box["x"] >= 0
+        assert entry.evaluate("entry => parseFloat(getComputedStyle(entry).paddingLeft)") >= 10
+    assert person.sideways() == 0
