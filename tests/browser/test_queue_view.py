@@ -98,3 +98,17 @@ def test_what_can_be_done_with_a_row_is_large_enough_for_a_finger(width: int, le
         assert box["x"] >= 0
         assert entry.evaluate("entry => parseFloat(getComputedStyle(entry).paddingLeft)") >= 10
     assert person.sideways() == 0
+
+
+def test_the_queue_says_when_darkroom_is_gone_and_when_it_is_back(visit: Visit, darkroom: DarkroomServer) -> None:
+    person = visit(width=390, locale="zh-CN")
+    open_queue(person)
+    gone, nothing = person.page.locator(".queueing .cut-off"), person.page.locator(".queueing .nothing")
+    expect(nothing).to_be_visible()
+    darkroom.kill()
+    expect(gone).to_have_text("Darkroom 没有回应。图片是安全的，本页会自动重试。", timeout=PATIENCE)
+    expect(nothing).to_be_hidden()
+    assert person.sideways() == 0
+    darkroom.start()
+    expect(gone).to_be_hidden(timeout=PATIENCE)
+    expect(nothing).to_be_visible()

@@ -191,6 +191,8 @@ darkroom.line = (element) => {
   const badge = () => document.querySelector('.views a[data-view="queue"]');
 
   function news({ jobs, count, queue, failed, cutOff }) {
+    say(find(".cut-off"), cutOff ? darkroom.words.watch.cut_off : "");
+    if (cutOff) find(".nothing").hidden = true;
     if (cutOff) return;
     const link = badge();
     if (link) link.dataset.count = count || "";
