@@ -112,3 +112,22 @@ def test_the_queue_says_when_darkroom_is_gone_and_when_it_is_back(visit: Visit, 
     darkroom.start()
     expect(gone).to_be_hidden(timeout=PATIENCE)
     expect(nothing).to_be_visible()
+
+
+def test_keys_go_on_where_a_button_or_its_row_was(visit: Visit) -> None:
+    person = visit()
+    order = order_while_paused(person, 3)
+    rows = open_queue(person)
+    expect(rows).to_have_count(3)
+    rows.nth(1).locator(".up").press("Enter")
+    expect(rows.first).to_have_attribute("data-id", str(order[1]))
+    expect(rows.first.locator(".lower")).to_be_focused()
+    rows.nth(1).locator(".lower").press("Enter")
+    expect(rows.last).to_have_attribute("data-id", str(order[0]))
+    expect(rows.last.locator(".up")).to_be_focused()
+    rows.nth(1).locator(".away").press("Enter")
+    expect(rows.nth(1)).to_have_attribute("data-id", str(order[0]))
+    for row in (rows.nth(1), rows.first):
+        expect(row.locator(".away")).to_be_focused()
+        row.locator(".away").press("Enter")
+    expect(person.page.locator(".deed.resume")).to_be_focused()

@@ -234,10 +234,27 @@ darkroom.line = (element) => {
     if (held && element.contains(held)) held.focus({ preventScroll: true });
   }
 
+  // Keys go on where they were, also when a button can do nothing more, or its whole row is gone.
+  function keepFocus(change) {
+    const buttons = (item) => [...item.querySelectorAll(".tools > button, .menu-holder > .more")];
+    const canTake = (button) => button.isConnected && !button.disabled && button.offsetParent !== null;
+    const held = document.activeElement;
+    const item = element.contains(held) ? held.closest("li.job") : null;
+    const line = item?.parentElement;
+    const place = item ? [...line.children].indexOf(item) : 0;
+    const tool = item ? buttons(item).indexOf(held.closest(".menu-holder")?.querySelector(".more") ?? held) : 0;
+    change();
+    if (!item || canTake(held)) return;
+    const next = item.isConnected ? item : line.children[Math.min(place, line.children.length - 1)];
+    const tools = next ? buttons(next).map((button, number) => ({ button, away: Math.abs(number - tool) })) : [];
+    const [nearest] = tools.filter(({ button }) => canTake(button)).sort((a, b) => a.away - b.away);
+    (nearest?.button ?? [resume, pause].find(canTake))?.focus({ preventScroll: true });
+  }
+
   function seen() {
     darkroom.queue.want(isSeen() ? { limit, failed: true } : { limit: 24, failed: false });
   }
   on("view", seen);
-  darkroom.queue.follow(news);
+  darkroom.queue.follow((looked) => keepFocus(() => news(looked)));
   if (isSeen()) seen();
 };
