@@ -119,6 +119,7 @@ def test_keys_go_on_where_a_button_or_its_row_was(visit: Visit) -> None:
     order = order_while_paused(person, 3)
     rows = open_queue(person)
     expect(rows).to_have_count(3)
+    expect(rows.first.locator(".facts")).to_have_text(f"Job {order[0]} · Yours · 256 × 256, 1 step")
     rows.nth(1).locator(".up").press("Enter")
     expect(rows.first).to_have_attribute("data-id", str(order[1]))
     expect(rows.first.locator(".lower")).to_be_focused()

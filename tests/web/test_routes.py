@@ -11,6 +11,7 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from darkroom.errors import DoesNotFit
+from darkroom.jobs.healing import HEALABLE, KILLED
 from darkroom.jobs.queue import Fault
 from tests.web.conftest import House
 
@@ -49,6 +50,20 @@ def test_the_words_of_a_status_follow_the_language_asked_for(house: House, clien
     by_browser = client.get(f"/api/jobs/{first}", headers={"accept-language": "zh-CN"}).json()["words"]
     assert by_browser["activity"] == "排队等待"
     assert client.get(f"/api/jobs/{first}?lang=xx").json()["words"]["activity"] == "Waiting for its turn"
+
+
+@pytest.mark.parametrize(("language", "button"), [("en", "Generate"), ("zh", "生成")])
+def test_what_to_do_about_a_failed_picture_is_right_wherever_it_is_said(
+    language: str, button: str, house: House, client: TestClient
+) -> None:
+    """In the queue the form's button would order what is in the form, and not the picture that failed."""
+    for code in (*HEALABLE, KILLED, "does_not_fit", "lora_unusable", "not_saved", "something_new"):
+        job = house.submit().id
+        house.queue.claim()
+        house.queue.fail(job, code, "x")
+        following = client.get(f"/api/jobs/{job}?lang={language}").json()["words"]["next"]
+        assert following
+        assert button not in following
 
 
 @pytest.mark.parametrize(

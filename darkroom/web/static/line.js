@@ -160,7 +160,7 @@ darkroom.line = (element) => {
     item.style.setProperty("--ratio", job.width / job.height);
     item.style.setProperty("--done", job.progress ?? 0);
     say(row.prompt, job.prompt || darkroom.words.history.no_prompt);
-    say(row.facts, [fill(words.number, { id: job.id }), job.who, fill(words.size, job)].join(" · "));
+    say(row.facts, [fill(words.number, { id: job.id }), job.who, fill(job.steps === 1 ? words.size_one : words.size, job)].join(" · "));
     const { activity, detail, left, notice, error, next } = job.words;
     const told = job.state === "failed" ? [error, next] : [[activity, detail, left].filter(Boolean).join(" · "), notice];
     say(row.doing, told.filter(Boolean).join(darkroom.language === "zh" ? "" : " "));
