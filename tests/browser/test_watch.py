@@ -181,6 +181,22 @@ def test_a_picture_made_between_two_looks_comes_to_the_page(visit: Visit) -> Non
     expect(sheet).to_have_count(2)
 
 
+def test_where_more_was_made_than_one_answer_holds_the_strip_begins_anew(visit: Visit) -> None:
+    person = visit()
+    person.see_a_look()
+
+    def hundreds(route: Route) -> None:
+        found = route.fetch().json()
+        (tile,) = found["pictures"]
+        route.fulfill(json=found | {"pictures": [tile | {"id": tile["id"] + number} for number in range(200)]})
+
+    person.page.route("**/api/history?limit=200*", hundreds)
+    with person.page.expect_request("**/api/history?limit=30*"):
+        person.fill(prompt="a pond", **SMALL)
+        person.generate()
+    expect(person.tiles()).to_have_count(1)
+
+
 def test_again_another_seed_and_finer(visit: Visit) -> None:
     person = visit()
     person.fill(prompt="a pond", seed=7, **SMALL)
