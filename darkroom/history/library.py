@@ -152,6 +152,11 @@ class Library:
         with self._database.reading() as session:
             return session.scalar(select(func.count(PictureRow.id)).where(*conditions)) or 0
 
+    def newest(self) -> int:
+        """The number of the picture made last, also where it lies in the trash; 0 where there is none."""
+        with self._database.reading() as session:
+            return session.scalar(select(func.max(PictureRow.id))) or 0
+
     def count_of_model(self, name: str) -> int:
         """Those of the trash included: they may come back."""
         with self._database.reading() as session:

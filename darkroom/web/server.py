@@ -89,7 +89,7 @@ def create_app(
     app.include_router(lora_routes(loras, keeper, models, find_words))
     app.include_router(lora_file_routes(loras, keeper, models, needs, find_words))
     app.include_router(style_routes(book, find_words, find_problem_words))
-    app.include_router(job_routes(queue, supervisor, find_words))
+    app.include_router(job_routes(queue, library, supervisor, find_words))
     app.include_router(picture_routes(models, library, origins, find_words))
     app.include_router(selection_routes(library, find_words))
     app.include_router(trash_routes(library))

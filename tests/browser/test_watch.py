@@ -1,10 +1,11 @@
 """Watching: in another tab, on a phone, through a tunnel that drops; several at once; and one more after the last."""
 
 import re
+import time
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Route, expect
 
 from tests.browser.conftest import Visit
 from tests.browser.server import DarkroomServer
@@ -76,6 +77,124 @@ def test_a_picture_looked_at_stays_while_another_is_made(visit: Visit, darkroom:
         expect(person.page.locator(".print img")).to_have_attribute("src", address)
         person.page.locator(".watch .follow").click()
         person.see_preview()
+
+
+def test_a_picture_laid_aside_leaves_the_tray_to_the_finished_one(visit: Visit) -> None:
+    person = visit()
+    start_a_long_picture(person, "laid aside")
+    (aside,) = person.ask("/api/jobs")["ids"]
+    person.post(f"/api/v1/jobs/{aside}/pause")
+    frame = person.page.locator(".strip .job")
+    expect(frame.locator(".look")).to_have_attribute("title", "Laid aside; it can go on in the queue: laid aside")
+    expect(person.page.locator(".print img"), "its preview goes with it").to_be_hidden()
+    person.fill(prompt="a pond", **SMALL)
+    person.generate()
+    address = person.see_picture()
+    person.see_a_look()
+    person.see_a_look()
+    expect(frame).to_have_class("job resting")
+    expect(person.page.locator(".print img")).to_have_attribute("src", address)
+    expect(person.page.locator(".watch .again")).to_be_visible()
+    for part in (".stop", ".progress", ".activity", ".notice"):
+        expect(person.page.locator(f".watch {part}")).to_be_hidden()
+    expect(person.page).to_have_title("Darkroom")
+    begun = time.monotonic()
+    person.see_a_look()
+    assert time.monotonic() - begun > 1, "nothing is made, and nothing is asked often"
+    frame.locator(".look").click()
+    expect(person.page.locator(".queueing .job .on")).to_be_visible()
+
+
+def test_while_the_queue_is_paused_the_tray_keeps_the_finished_picture(visit: Visit, darkroom: DarkroomServer) -> None:
+    person = visit()
+    start_a_long_picture(person, "the first")
+    (first,) = person.ask("/api/jobs")["ids"]
+    with darkroom.engine_held():
+        person.fill(prompt="the second", **SMALL)
+        person.generate()
+        expect(person.page.locator(".strip .job.waiting")).to_have_count(1)
+        person.post("/api/v1/queue/stop-after", {"job": first})
+    notice = person.page.locator(".watch .notice")
+    expect(notice).to_have_text("The queue is paused. Nothing new begins.", timeout=PATIENCE)
+    picture = person.page.locator(".print img")
+    expect(picture).to_have_attribute("src", person.history()[0]["picture"])
+    expect(picture).to_have_css("opacity", "1")
+    expect(person.page.locator(".watch .again")).to_be_visible()
+    expect(person.page.locator(".watch .activity")).to_be_hidden()
+    expect(person.page).to_have_title("Darkroom")
+    # An order in a paused queue is answered by its place in the line.
+    person.generate()
+    expect(person.page.locator(".strip .job.waiting")).to_have_count(2)
+    expect(person.page.locator(".watch .activity")).to_be_hidden()
+    expect(person.page.locator(".watch .progress")).to_be_hidden()
+    expect(picture).to_have_css("opacity", "1")
+    person.post("/api/v1/queue/resume")
+    expect(person.tiles()).to_have_count(3, timeout=PATIENCE)
+    expect(notice).to_be_hidden()
+
+
+def test_hundreds_that_end_at_once_are_asked_for_together_and_no_end_is_lost(visit: Visit) -> None:
+    person = visit()
+    line = person.page.locator(".strip .job")
+    person.post("/api/v1/queue/pause")
+    person.post("/api/v1/jobs", {"prompt": "a pond", "count": 300, **SMALL})
+    expect(line).to_have_count(24)
+    asked: list[str] = []
+
+    def note(route: Route) -> None:
+        asked.append(route.request.url)
+        if len(asked) == 1:
+            route.abort()
+        else:
+            route.continue_()
+
+    person.page.route(re.compile(r"/api/jobs/(\d|ends)"), note)
+    cancelled = person.post("/api/v1/queue/cancel")["cancelled"]
+    assert len(cancelled) == 300
+    expect(line).to_have_count(0)
+    person.page.wait_for_function("localStorage.getItem('darkroom.jobs') === '[]'", timeout=PATIENCE)
+    assert len(asked) == 3, "one that failed, and two that were answered"
+    person.post("/api/v1/queue/resume")
+    asked.clear()
+    person.fill(prompt="after them", **SMALL)
+    person.generate()
+    person.see_picture()
+    assert len(asked) == 2
+
+
+def test_a_picture_made_between_two_looks_comes_to_the_page(visit: Visit) -> None:
+    person = visit()
+    sheet = person.open_history()
+    person.see_a_look()
+    person.page.go_back()
+    person.page.route("**/api/jobs?*", lambda route: route.abort())
+    for count in (1, 2):
+        person.post("/api/v1/jobs", {"prompt": "a pond", "seed": 70 + count, **SMALL})
+        while len(person.ask("/api/history")["pictures"]) < count:
+            person.page.wait_for_timeout(100)
+    expect(person.tiles()).to_have_count(0)
+    person.page.unroute("**/api/jobs?*")
+    expect(person.tiles()).to_have_count(2)
+    person.page.locator("#last-seed").click()
+    expect(person.field("seed")).to_have_value("72")
+    person.open_history()
+    expect(sheet).to_have_count(2)
+
+
+def test_where_more_was_made_than_one_answer_holds_the_strip_begins_anew(visit: Visit) -> None:
+    person = visit()
+    person.see_a_look()
+
+    def hundreds(route: Route) -> None:
+        found = route.fetch().json()
+        (tile,) = found["pictures"]
+        route.fulfill(json=found | {"pictures": [tile | {"id": tile["id"] + number} for number in range(200)]})
+
+    person.page.route("**/api/history?limit=200*", hundreds)
+    with person.page.expect_request("**/api/history?limit=30*"):
+        person.fill(prompt="a pond", **SMALL)
+        person.generate()
+    expect(person.tiles()).to_have_count(1)
 
 
 def test_again_another_seed_and_finer(visit: Visit) -> None:

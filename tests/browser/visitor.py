@@ -106,6 +106,19 @@ class Visitor:
     def ask(self, path: str) -> Any:
         return json.loads(self.page.request.get(self._address + path).body())
 
+    def post(self, path: str, values: Any = None) -> Any:
+        """As a program beside the page."""
+        answer = self.page.request.post(self._address + path, data={} if values is None else values)
+        assert answer.ok, answer.text()
+        return answer.json() if answer.status != 204 else None
+
+    def see_a_look(self) -> None:
+        """Until the page has asked once more what is being made, and has shown it."""
+        with self.page.expect_response(lambda answer: "/api/jobs?" in answer.url, timeout=PATIENCE) as answer:
+            pass
+        answer.value.finished()
+        self.page.wait_for_timeout(100)
+
     def sideways(self) -> int:
         """By how many pixels the page is wider than its window."""
         width: int = self.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")

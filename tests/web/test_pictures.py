@@ -138,7 +138,9 @@ def test_a_picture_that_does_not_exist_is_said_in_words(method: str, path: str, 
 
 def test_the_unfinished_jobs_of_everyone_are_seen_in_order(house: House, client: TestClient) -> None:
     nothing = client.get("/api/jobs").json()
-    assert (nothing["jobs"], nothing["ids"], nothing["failed"]) == ([], [], [])
+    assert (nothing["jobs"], nothing["ids"], nothing["failed"], nothing["newest"]) == ([], [], [], 0)
+    house.library.delete(house.picture())
+    assert client.get("/api/jobs").json()["newest"] == 1
     made = [house.submit(prompt="x" * 9000).id for _ in range(30)]
     running = house.queue.claim()
     assert running is not None

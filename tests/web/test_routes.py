@@ -11,6 +11,7 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from darkroom.errors import DoesNotFit
+from darkroom.jobs.healing import HEALABLE, KILLED
 from darkroom.jobs.queue import Fault
 from tests.web.conftest import House
 
@@ -49,6 +50,20 @@ def test_the_words_of_a_status_follow_the_language_asked_for(house: House, clien
     by_browser = client.get(f"/api/jobs/{first}", headers={"accept-language": "zh-CN"}).json()["words"]
     assert by_browser["activity"] == "排队等待"
     assert client.get(f"/api/jobs/{first}?lang=xx").json()["words"]["activity"] == "Waiting for its turn"
+
+
+@pytest.mark.parametrize(("language", "button"), [("en", "Generate"), ("zh", "生成")])
+def test_what_to_do_about_a_failed_picture_is_right_wherever_it_is_said(
+    language: str, button: str, house: House, client: TestClient
+) -> None:
+    """In the queue the form's button would order what is in the form, and not the picture that failed."""
+    for code in (*HEALABLE, KILLED, "does_not_fit", "lora_unusable", "not_saved", "something_new"):
+        job = house.submit().id
+        house.queue.claim()
+        house.queue.fail(job, code, "x")
+        following = client.get(f"/api/jobs/{job}?lang={language}").json()["words"]["next"]
+        assert following
+        assert button not in following
 
 
 @pytest.mark.parametrize(
@@ -107,6 +122,24 @@ def test_a_waiting_job_can_be_stopped(house: House, client: TestClient) -> None:
     job = house.submit().id
     assert client.post(f"/api/jobs/{job}/stop").json()["state"] == "cancelled"
     assert client.get(f"/api/jobs/{job}/preview").status_code == 404
+
+
+def test_the_ends_of_many_jobs_come_at_once_in_the_order_in_which_they_ended(house: House, client: TestClient) -> None:
+    made, failed, cancelled, waiting = (house.submit().id for _ in range(4))
+    house.queue.cancel(cancelled)
+    for _ in range(2):
+        house.queue.claim()
+    house.queue.fail(failed, "engine_lost", "signal 9")
+    house.queue.cancel(made)
+    asked = {"ids": [made, failed, cancelled, waiting, 99], "lang": "en"}
+    found = client.get("/api/jobs/ends", params=asked, headers={"Darkroom-Client": "browser-1"}).json()
+    assert [job["id"] for job in found["ended"]] == [cancelled, failed, made]
+    assert [job["mine"] for job in found["ended"]] == [False] * 3
+    assert found["ended"][1]["words"]["error"].startswith("The engine stopped")
+    assert [job["finished_at"] for job in found["ended"]] == sorted(job["finished_at"] for job in found["ended"])
+    assert found["unfinished"] == [waiting]
+    for wrong in ([], [0], ["x"], [2**63], list(range(1, 202))):
+        assert client.get("/api/jobs/ends", params={"ids": wrong}).status_code == 422
 
 
 def test_the_stored_file_itself_is_served_and_may_be_kept_for_ever(house: House, client: TestClient) -> None:

@@ -3,6 +3,7 @@ darkroom.callers = (deed) => {
   const { memory } = darkroom;
   const words = darkroom.words.queue;
   const NOTES = [659, 880];
+  const REMEMBERED = 50;
   let left = false; // whether something of this browser's is unfinished
   let audio = null;
 
@@ -26,15 +27,17 @@ darkroom.callers = (deed) => {
     });
   }
 
-  // Of several tabs one calls.
-  function isFirst(id) {
-    if (memory.read("called", 0) >= id) return false;
-    memory.write("called", id);
+  // Of several tabs one calls. A job that is tried again ends once more, and in another history its number is another's.
+  function isFirst({ id, finished_at: at }) {
+    const calls = memory.read("calls", []);
+    const end = `${id} ${at}`;
+    if (calls.includes(end)) return false;
+    memory.write("calls", [...calls, end].slice(-REMEMBERED));
     return true;
   }
 
   function call(job, title) {
-    if (!isFirst(job.id)) return;
+    if (!isFirst(job)) return;
     darkroom.tell("called", { id: job.id });
     if (wants("sound")) ring();
     if (!wants("notify") || !canNotify() || !document.hidden) return;
@@ -45,11 +48,11 @@ darkroom.callers = (deed) => {
     });
   }
 
-  function news({ jobs, ended, cutOff }) {
+  function news({ jobs, ended, owed, cutOff }) {
     if (cutOff) return;
-    const mine = ended.filter((job) => job.mine && job.state !== "cancelled").sort((a, b) => a.id - b.id);
+    const mine = ended.filter((job) => job.mine && job.state !== "cancelled");
     const wasMore = left;
-    left = jobs.some((job) => job.mine && job.state !== "paused");
+    left = owed || jobs.some((job) => job.mine && job.state !== "paused");
     const failed = mine.findLast((job) => job.state === "failed");
     if (failed) call(failed, words.failed_title);
     else if (mine.length && !left) call(mine.at(-1), wasMore && mine.length > 1 ? words.done_all_title : words.done_title);

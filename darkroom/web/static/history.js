@@ -123,10 +123,11 @@ darkroom.history = (element) => {
     }
   }
 
-  on("picture", async ({ id }) => {
+  on("made", ({ tiles, isAll }) => {
     if (!begun) return;
-    const picture = await darkroom.pictures.get(id);
-    if (belongs(picture, picture.in_trash)) change({ come: [picture] });
+    if (!isAll) return restart();
+    const come = tiles.filter((tile) => belongs(tile, false));
+    if (come.length) change({ come });
   });
   on("changed", ({ kind, tiles }) => {
     if (!begun) return;

@@ -160,7 +160,7 @@ darkroom.line = (element) => {
     item.style.setProperty("--ratio", job.width / job.height);
     item.style.setProperty("--done", job.progress ?? 0);
     say(row.prompt, job.prompt || darkroom.words.history.no_prompt);
-    say(row.facts, [fill(words.number, { id: job.id }), job.who, fill(words.size, job)].join(" · "));
+    say(row.facts, [fill(words.number, { id: job.id }), job.who, fill(job.steps === 1 ? words.size_one : words.size, job)].join(" · "));
     const { activity, detail, left, notice, error, next } = job.words;
     const told = job.state === "failed" ? [error, next] : [[activity, detail, left].filter(Boolean).join(" · "), notice];
     say(row.doing, told.filter(Boolean).join(darkroom.language === "zh" ? "" : " "));
@@ -191,6 +191,8 @@ darkroom.line = (element) => {
   const badge = () => document.querySelector('.views a[data-view="queue"]');
 
   function news({ jobs, count, queue, failed, cutOff }) {
+    say(find(".cut-off"), cutOff ? darkroom.words.watch.cut_off : "");
+    if (cutOff) find(".nothing").hidden = true;
     if (cutOff) return;
     const link = badge();
     if (link) link.dataset.count = count || "";
@@ -232,10 +234,27 @@ darkroom.line = (element) => {
     if (held && element.contains(held)) held.focus({ preventScroll: true });
   }
 
+  // Keys go on where they were, also when a button can do nothing more, or its whole row is gone.
+  function keepFocus(change) {
+    const buttons = (item) => [...item.querySelectorAll(".tools > button, .menu-holder > .more")];
+    const canTake = (button) => button.isConnected && !button.disabled && button.offsetParent !== null;
+    const held = document.activeElement;
+    const item = element.contains(held) ? held.closest("li.job") : null;
+    const line = item?.parentElement;
+    const place = item ? [...line.children].indexOf(item) : 0;
+    const tool = item ? buttons(item).indexOf(held.closest(".menu-holder")?.querySelector(".more") ?? held) : 0;
+    change();
+    if (!item || canTake(held)) return;
+    const next = item.isConnected ? item : line.children[Math.min(place, line.children.length - 1)];
+    const tools = next ? buttons(next).map((button, number) => ({ button, away: Math.abs(number - tool) })) : [];
+    const [nearest] = tools.filter(({ button }) => canTake(button)).sort((a, b) => a.away - b.away);
+    (nearest?.button ?? [resume, pause].find(canTake))?.focus({ preventScroll: true });
+  }
+
   function seen() {
     darkroom.queue.want(isSeen() ? { limit, failed: true } : { limit: 24, failed: false });
   }
   on("view", seen);
-  darkroom.queue.follow(news);
+  darkroom.queue.follow((looked) => keepFocus(() => news(looked)));
   if (isSeen()) seen();
 };

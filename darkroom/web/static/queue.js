@@ -1,5 +1,5 @@
-// Looks at the machine's unfinished jobs, whoever asked for them, for everything on this page that shows them: often while
-// something is made, seldom when nothing is or the page is hidden, ever more rarely while nobody answers.
+// Looks at the machine's unfinished jobs and what became of them, whoever asked for them, for everything on this page that
+// shows it: often while something is made, seldom when nothing is or the page is hidden, ever more rarely while nobody answers.
 darkroom.queue = (() => {
   const BUSY = 300;
   const IDLE = 2500;
@@ -7,6 +7,8 @@ darkroom.queue = (() => {
   const HIDDEN_IDLE = 15000;
   const RAREST = 5000;
   const FIRST_RETRY = 500;
+  const ENDS_AT_ONCE = 200; // as many as the server answers at once
+  const PICTURES_AT_ONCE = 200;
   const ENDED = new Set(["done", "failed", "cancelled"]);
   const { ask, language, memory } = darkroom;
 
@@ -19,6 +21,8 @@ darkroom.queue = (() => {
   let failures = 0;
   let count = 0;
   let resting = false; // nothing is made and nothing will begin
+  let owed = false; // some ends are not known yet
+  let newest = null; // the number of the last picture that this page knows; null until it knows any
   let wanted = { limit: 24, failed: false };
 
   function keep() {
@@ -28,7 +32,7 @@ darkroom.queue = (() => {
 
   function delay() {
     if (failures) return Math.min(FIRST_RETRY * 2 ** (failures - 1), RAREST);
-    const busy = count && !resting;
+    const busy = owed || (count && !resting);
     if (document.hidden) return busy ? HIDDEN : HIDDEN_IDLE;
     return busy ? BUSY : IDLE;
   }
@@ -42,14 +46,16 @@ darkroom.queue = (() => {
     again = false;
     clearTimeout(timer);
     try {
-      const { jobs, ids, queue, failed } = await ask(`/api/jobs?${new URLSearchParams({ lang: language, ...wanted })}`);
+      const { jobs, ids, queue, failed, newest: last } = await ask(`/api/jobs?${new URLSearchParams({ lang: language, ...wanted })}`);
       const ended = await endings(ids);
       failures = 0;
       count = ids.length;
-      resting = queue.paused && !jobs.some((job) => job.state === "running");
+      const is = (state) => jobs.some((job) => job.state === state);
+      resting = !is("running") && (queue.paused || !is("waiting"));
       ids.forEach((id) => open.add(id));
       keep();
-      tell({ jobs: jobs.filter((job) => !ENDED.has(job.state)), count, queue, failed, ended, cutOff: false });
+      tell({ jobs: jobs.filter((job) => !ENDED.has(job.state)), count, queue, failed, ended, owed, cutOff: false });
+      await pictures(last);
     } catch {
       failures += 1;
       // One lost answer is nothing to speak of.
@@ -60,19 +66,36 @@ darkroom.queue = (() => {
     timer = setTimeout(look, again ? 0 : delay());
   }
 
+  // In the order in which they ended. What cannot be known now, or would be too much at once, stays open for the next look.
   async function endings(ids) {
-    const ended = [];
-    for (const id of [...open].filter((one) => !ids.includes(one))) {
-      try {
-        const job = await ask(`/api/jobs/${id}?lang=${language}`);
-        if (!ENDED.has(job.state)) continue;
-        ended.push(job);
-      } catch (problem) {
-        if (problem.status !== 404) throw problem;
-      }
-      open.delete(id);
+    const unfinished = new Set(ids);
+    const gone = [...open].filter((id) => !unfinished.has(id));
+    const asked = gone.slice(0, ENDS_AT_ONCE);
+    owed = gone.length > 0;
+    if (!owed) return [];
+    try {
+      const query = new URLSearchParams([["lang", language], ...asked.map((id) => ["ids", id])]);
+      const found = await ask(`/api/jobs/ends?${query}`);
+      const stay = new Set(found.unfinished);
+      for (const id of asked) if (!stay.has(id)) open.delete(id);
+      owed = gone.length > asked.length;
+      return found.ended;
+    } catch {
+      return [];
     }
-    return ended;
+  }
+
+  // Also those that were begun and finished between two looks. `isAll` is false when there are more than came along.
+  async function pictures(last) {
+    if (newest === null || !(last > newest)) return;
+    try {
+      const found = await ask(`/api/history?${new URLSearchParams({ limit: PICTURES_AT_ONCE, lang: language })}`);
+      const tiles = found.pictures.filter(({ id }) => id > newest);
+      newest = last;
+      if (tiles.length) darkroom.tell("made", { tiles, isAll: tiles.length < PICTURES_AT_ONCE });
+    } catch {
+      // The next look asks again.
+    }
   }
 
   function tell(news) {
@@ -109,6 +132,7 @@ darkroom.queue = (() => {
     add(jobs.map((job) => job.id ?? job));
     darkroom.tell("live");
   });
+  darkroom.on("recent", ({ newest: id }) => (newest = Math.max(newest, id)));
   document.addEventListener("visibilitychange", () => document.hidden || look());
   window.addEventListener("online", look);
 

@@ -34,14 +34,16 @@ darkroom.seed = (element, props) => {
   }
 
   on("form", draw);
-  async function take(id) {
-    memory.write("seed", (await darkroom.pictures.get(id)).request.seed);
+  function take({ seed }) {
+    memory.write("seed", seed);
     draw(form.read());
   }
 
-  on("picture", ({ id }) => take(id));
+  on("made", ({ tiles }) => take(tiles[0]));
   // A browser that has made nothing yet takes the newest picture there is.
-  on("recent", ({ newest }) => newest !== null && last() === null && take(newest));
+  on("recent", async ({ newest }) => {
+    if (newest !== null && last() === null) take((await darkroom.pictures.get(newest)).request);
+  });
   on("ordered", () => draw(form.read()));
   on("checked", ({ problems }) => {
     problem = problems.seed ?? "";

@@ -49,7 +49,8 @@ darkroom.strip = (element) => {
     const name = fill(words.remove, { prompt: job.prompt });
     remove.setAttribute("aria-label", name);
     remove.title = name;
-    look.addEventListener("click", () => tell("live"));
+    // What was laid aside is not to be watched; where it goes on is the queue.
+    look.addEventListener("click", () => (frame.classList.contains("resting") ? darkroom.views.show("queue") : tell("live")));
     remove.addEventListener("click", () => {
       remove.disabled = true;
       darkroom.queue.stop(job.id).catch(() => (remove.disabled = false));
@@ -63,11 +64,11 @@ darkroom.strip = (element) => {
   function paint(frame, job) {
     const look = frame.querySelector(".look");
     const image = frame.querySelector("img");
-    const waits = job.state === "waiting";
-    frame.classList.toggle("waiting", waits);
-    frame.classList.toggle("unknown", !waits && job.progress === null);
+    frame.classList.toggle("waiting", job.state === "waiting");
+    frame.classList.toggle("resting", job.state === "paused");
+    frame.classList.toggle("unknown", job.state === "running" && job.progress === null);
     frame.style.setProperty("--done", job.progress ?? 0);
-    const name = fill(waits ? words.waiting : words.running, { prompt: job.prompt });
+    const name = fill(words[job.state], { prompt: job.prompt });
     look.setAttribute("aria-label", name);
     look.title = name;
     if (!job.preview_number || Number(image.dataset.number) === job.preview_number) return;
@@ -145,7 +146,12 @@ darkroom.strip = (element) => {
   });
 
   darkroom.queue.follow(showJobs);
-  on("picture", async ({ id }) => add(await darkroom.pictures.get(id)));
+  on("made", ({ tiles: made, isAll }) => {
+    if (isAll || loading) return made.forEach(add);
+    film.replaceChildren();
+    next = null;
+    load(true);
+  });
   on("shown", ({ id }) => {
     chosen = id;
     ready();

@@ -39,13 +39,18 @@ darkroom.watch = (element) => {
   function news({ jobs, queue, ended, cutOff }) {
     say(find(".cut-off"), cutOff ? words.cut_off : "");
     if (cutOff) return;
-    ended.forEach(end);
-    const first = jobs.find(({ state }) => state === "running") ?? jobs.find(({ state }) => state === "waiting") ?? jobs[0];
+    if (ended.length) end(ended);
+    const next = jobs.find(({ state }) => state === "waiting");
+    const isHeld = queue.paused && Boolean(next);
+    const first = jobs.find(({ state }) => state === "running") ?? (isHeld ? null : next);
     if (first) {
-      const isHeld = queue.paused && first.state !== "running";
-      showJob({ ...first, isHeld, words: { ...first.words, notice: first.words.notice || queue.words } });
+      showJob({ ...first, words: { ...first.words, notice: first.words.notice || queue.words } });
+      return;
     }
-    else if (job !== null) rest("idle");
+    // What was laid aside, or waits while the queue is paused, is not being made: the tray is the finished picture's.
+    if (job !== null && !pinned) restore();
+    if (job !== null || (isHeld && panel.dataset.activity === "asked")) rest("idle");
+    say(find(".notice"), isHeld ? queue.words : "");
   }
 
   function showJob(status) {
@@ -86,8 +91,7 @@ darkroom.watch = (element) => {
 
   function showProgress(status) {
     const known = status.progress !== null;
-    // Nothing moves while nothing happens.
-    bar.hidden = status.isHeld;
+    bar.hidden = false;
     bar.classList.toggle("unknown", !known);
     if (known) {
       bar.setAttribute("aria-valuenow", Math.round(status.progress * 100));
@@ -99,21 +103,26 @@ darkroom.watch = (element) => {
     document.title = `${percent || status.words.activity} · ${TITLE}`;
   }
 
-  function end(status) {
-    if (status.state === "done") {
-      tell("picture", { id: status.picture });
-      if (!pinned) showPicture(status.picture).catch(() => {});
-      if (document.hidden) document.title = `✓ ${TITLE}`;
+  // However many ended, the tray changes once.
+  function end(ended) {
+    const made = ended.filter(({ state }) => state === "done");
+    const failed = ended.findLast(({ state }) => state === "failed");
+    const last = ended.at(-1);
+    if (!pinned && made.length) {
+      memory.write("shown", made.at(-1).picture); // at once: the tray may be given back to it before it has come
+      showPicture(made.at(-1).picture).catch(() => {});
     } else if (!pinned) {
       restore();
     }
-    if (status.state === "failed") {
-      find(".failure strong").textContent = status.words.error;
-      find(".failure .next").textContent = status.words.next;
+    if (failed) {
+      find(".failure strong").textContent = failed.words.error;
+      find(".failure .next").textContent = failed.words.next;
       find(".failure").hidden = false;
     }
-    rest(status.state);
-    if (status.state === "cancelled") say(find(".activity"), status.words.activity);
+    rest(last.state);
+    if (last.state === "cancelled") say(find(".activity"), last.words.activity);
+    if (document.hidden && failed) document.title = `${words.failed} · ${TITLE}`;
+    else if (document.hidden && made.length) document.title = `✓ ${TITLE}`;
   }
 
   function rest(activity) {
@@ -121,7 +130,7 @@ darkroom.watch = (element) => {
     panel.dataset.activity = activity;
     bar.hidden = stop.hidden = follow.hidden = true;
     for (const part of [".activity", ".detail", ".left", ".notice"]) say(find(part), "");
-    if (!document.hidden) document.title = TITLE;
+    document.title = TITLE;
     print.classList.remove("expecting");
   }
 

@@ -6,6 +6,7 @@ import gradio as gr
 SKELETON = """
 <section class="queueing">
   <div class="toolbar"><h2></h2><p class="left"></p><p class="state" role="status"></p><div class="deeds"></div></div>
+  <p class="cut-off" role="status" hidden></p>
   <ol class="jobs"></ol>
   <p class="rest" hidden><span></span><button type="button" class="quiet"></button></p>
   <p class="nothing" hidden></p>
