@@ -15,6 +15,7 @@ pytestmark = pytest.mark.browser
 
 COUNT = 200
 SHAPES = ((256, 256), (512, 256), (256, 384), (384, 256))
+FOCUSED = "Number(document.activeElement.parentElement.dataset.place)"
 
 
 @pytest.fixture(scope="module")
@@ -67,3 +68,19 @@ def test_the_tray_stays_beside_a_long_form(visit: Visit) -> None:
     person.open_advanced()
     person.page.evaluate("window.scrollTo(0, 150)")
     assert top_of(person, "#tray") == pytest.approx(20, abs=1)
+
+
+def test_the_keyboard_keeps_its_place_when_more_pictures_arrive_or_the_window_changes(visit: Visit) -> None:
+    person = visit()
+    person.open_history().first.focus()
+    with person.page.expect_response("**/api/history?*cursor=*"):
+        person.page.keyboard.press("End")
+    expect(person.page.locator('.sheet .cell[data-place="80"]')).to_have_count(1)
+    assert person.page.evaluate(FOCUSED) == 79
+    person.page.keyboard.press("ArrowRight")
+    assert person.page.evaluate(FOCUSED) == 80
+    width = "document.querySelector('.sheet .tile').closest('.row').offsetWidth"
+    before = person.page.evaluate(width)
+    person.page.set_viewport_size({"width": 700, "height": 860})
+    person.page.wait_for_function(f"{width} !== {before}")
+    assert person.page.evaluate(FOCUSED) == 80

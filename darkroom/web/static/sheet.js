@@ -27,7 +27,8 @@ darkroom.sheet = (element, { fetchPage, open, act, picking, inTrash, label, told
   const gap = () => (usual() < 150 ? 6 : GAP);
 
   function arrange() {
-    width = element.clientWidth;
+    const focused = element.contains(document.activeElement);
+    width = element.clientWidth || width; // while it is not seen, as it was
     rows = [];
     let from = 0;
     let ratios = 0;
@@ -48,6 +49,7 @@ darkroom.sheet = (element, { fetchPage, open, act, picking, inTrash, label, told
     for (const row of shown.values()) row.remove();
     shown = new Map();
     draw();
+    if (focused && tiles.length) focus(current, { scroll: false });
   }
 
   // Rows in sight, and a little more, get their elements; the others lose them. The row with the focus keeps its own.
@@ -149,7 +151,6 @@ darkroom.sheet = (element, { fetchPage, open, act, picking, inTrash, label, told
   function change({ gone = [], come = [], newestFirst = true }) {
     const leaving = new Set(gone);
     const held = tiles[current]?.id;
-    const focused = element.contains(document.activeElement);
     const first = tiles.findIndex((tile) => leaving.has(tile.id));
     const before = tiles.length;
     if (first >= 0) tiles = tiles.filter((tile) => !leaving.has(tile.id));
@@ -164,7 +165,7 @@ darkroom.sheet = (element, { fetchPage, open, act, picking, inTrash, label, told
     const place = tiles.findIndex((tile) => tile.id === held);
     current = place >= 0 ? place : Math.max(0, Math.min(first, tiles.length - 1));
     arrange();
-    if (focused) focus(current, { scroll: place < 0 });
+    if (place < 0 && element.contains(document.activeElement)) document.activeElement.scrollIntoView({ block: "nearest" });
     return { went, came };
   }
 
