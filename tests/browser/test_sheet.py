@@ -1,10 +1,10 @@
-"""The contact sheet while lists, windows and servers change under it: what is seen is true, and the keyboard keeps its place."""
+"""The contact sheet while lists, windows and servers change: what is seen is true, and the keyboard keeps its place."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from tests.browser.conftest import Visit
 from tests.browser.server import DarkroomServer
@@ -37,6 +37,10 @@ def top_of(person: Visitor, selector: str) -> float:
         "selector => document.querySelector(selector).getBoundingClientRect().top", selector
     )
     return found
+
+
+def search(person: Visitor, words: str) -> None:
+    person.page.locator(".history input").fill(words)
 
 
 @pytest.mark.parametrize("width", [1280, 390])
@@ -84,3 +88,63 @@ def test_the_keyboard_keeps_its_place_when_more_pictures_arrive_or_the_window_ch
     person.page.set_viewport_size({"width": 700, "height": 860})
     person.page.wait_for_function(f"{width} !== {before}")
     assert person.page.evaluate(FOCUSED) == 80
+
+
+def test_a_list_that_cannot_be_read_is_not_the_one_before_and_comes_when_it_can(visit: Visit) -> None:
+    person = visit()
+    tiles = person.open_history()
+    expect(tiles.first).to_be_visible()
+    person.page.route("**/api/history?*", lambda route: route.abort())
+    person.page.locator(".filter.star").click()
+    nothing = person.page.locator(".history .nothing")
+    expect(nothing).to_have_text("The history could not be read. It is tried again by itself.")
+    expect(nothing).to_be_in_viewport()
+    expect(tiles).to_have_count(0)
+    expect(person.page.locator(".history .count")).to_have_text("")
+    person.page.unroute("**/api/history?*")
+    expect(nothing).to_contain_text("No starred pictures yet")
+
+
+def test_pictures_of_the_list_before_do_nothing_while_another_one_comes(visit: Visit) -> None:
+    person = visit()
+    tiles = person.open_history()
+    expect(tiles.first).to_be_visible()
+    waiting: list[Route] = []
+    person.page.route("**/api/history?*", lambda route: waiting.append(route))
+    with person.page.expect_request("**/api/history?*"):
+        search(person, "number 007")
+    expect(person.page.locator(".sheet")).to_have_attribute("aria-busy", "true")
+    tiles.first.click()
+    person.page.keyboard.press("s")
+    for route in waiting:
+        route.continue_()
+    expect(tiles).to_have_count(1)
+    expect(person.page.locator("dialog.viewer")).to_be_hidden()
+    expect(person.page.locator(".sheet .tile.starred")).to_have_count(0)
+
+
+def test_a_search_that_is_refused_says_why_and_is_not_asked_again(visit: Visit) -> None:
+    person = visit(locale="zh-CN")
+    tiles = person.open_history()
+    expect(tiles.first).to_be_visible()
+    asked: list[str] = []
+    person.page.on("request", lambda request: asked.append(request.url) if "/api/history?" in request.url else None)
+    person.page.clock.install()
+    search(person, "la\x0bke")
+    person.page.clock.run_for(1000)
+    expect(person.page.locator(".history .nothing")).to_contain_text("搜索词不能是")
+    expect(tiles).to_have_count(0)
+    person.page.clock.run_for(20_000)
+    assert len(asked) == 1
+    search(person, "number 007")
+    person.page.clock.run_for(1000)
+    expect(tiles).to_have_count(1)
+
+
+def test_another_list_is_seen_from_its_beginning(visit: Visit) -> None:
+    person = visit()
+    expect(person.open_history().first).to_be_visible()
+    person.page.evaluate("window.scrollTo(0, 2500)")
+    person.page.locator(".history select").select_option("oldest")
+    expect(person.page.locator('.sheet .tile[data-id="1"]')).to_be_in_viewport()
+    assert top_of(person, ".history .toolbar") == 0

@@ -13,6 +13,7 @@ darkroom.history = (element) => {
   let order = memory.read("order", "newest") === "oldest" ? "oldest" : "newest";
   let total = 0;
   let begun = false;
+  let trouble = ""; // why the list could not be read
 
   const toggle = (name, label, run) => {
     const button = make("button", { type: "button", className: `filter ${name}`, "aria-pressed": "false" }, icon(name), make("span", {}, label));
@@ -78,16 +79,28 @@ darkroom.history = (element) => {
       if (cursor !== null) query.set("cursor", cursor);
       return ask(`/api/history?${query}`);
     },
-    told({ total: whole }) {
+    told({ total: whole, isFirst }) {
+      trouble = "";
       if (whole !== null) total = whole;
       tell();
+      if (isFirst) rewind();
     },
-    failed: () => say(nothing, words.failed),
+    failed(problem, { isFirst, isFinal }) {
+      trouble = (isFinal && problem.words) || words.failed;
+      if (isFirst) total = 0;
+      tell();
+    },
   });
+
+  // Another list begins at its beginning; the tools, which stick, do not move.
+  function rewind() {
+    const view = find(".history");
+    if (view.getBoundingClientRect().top < 0) view.scrollIntoView();
+  }
 
   function tell() {
     const empty = search.value.trim() ? words.none_found : trash ? words.trash_empty : starred ? words.none_starred : words.empty;
-    say(nothing, total ? "" : empty);
+    say(nothing, trouble || (total ? "" : empty));
     const count = total === 1 ? words.one : fill(words.count, { count: number(total) });
     find(".count").textContent = total ? count : "";
     select.disabled = !total;

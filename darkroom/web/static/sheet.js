@@ -16,6 +16,7 @@ darkroom.sheet = (element, { fetchPage, open, act, picking, inTrash, label, told
   let ended = false;
   let loading = false;
   let round = 0; // answers of an older list are dropped
+  let stale = true; // another list was asked for, and what is seen is still the one before
   let current = 0; // the tile that Tab reaches
   let width = 0;
   let frame = 0;
@@ -115,16 +116,24 @@ darkroom.sheet = (element, { fetchPage, open, act, picking, inTrash, label, told
     try {
       const found = await fetchPage(next);
       if (mine !== round) return;
+      const isFirst = stale;
+      if (isFirst) clear();
       next = found.next;
       ended = next === null;
       tiles.push(...found.pictures.map(small));
       loading = false;
       arrange();
-      told({ count: tiles.length, total: found.total });
-    } catch {
+      told({ total: found.total, isFirst });
+    } catch (problem) {
       if (mine !== round) return;
-      failed();
-      setTimeout(() => {
+      ended = problem.status >= 400 && problem.status < 500; // asked again, the answer would be the same
+      const isFirst = stale;
+      if (isFirst) {
+        clear();
+        arrange();
+      }
+      failed(problem, { isFirst, isFinal: ended });
+      if (!ended) setTimeout(() => {
         if (mine !== round) return;
         loading = false;
         more();
@@ -132,12 +141,23 @@ darkroom.sheet = (element, { fetchPage, open, act, picking, inTrash, label, told
     }
   }
 
+  function wait(wish) {
+    stale = wish;
+    element.setAttribute("aria-busy", String(wish));
+  }
+
+  function clear() {
+    wait(false);
+    tiles = [];
+    current = 0;
+  }
+
+  // What is seen stays until the other list is there, or cannot be read.
   function restart() {
     round += 1;
-    tiles = [];
     next = null;
     ended = loading = false;
-    current = 0;
+    wait(true);
     more();
   }
 
@@ -211,7 +231,7 @@ darkroom.sheet = (element, { fetchPage, open, act, picking, inTrash, label, told
     return best;
   }
 
-  const placeAt = (event) => Number(event.target.closest?.(".cell")?.dataset.place ?? -1);
+  const placeAt = (event) => (stale ? -1 : Number(event.target.closest?.(".cell")?.dataset.place ?? -1));
 
   element.addEventListener("click", (event) => {
     const place = placeAt(event);
