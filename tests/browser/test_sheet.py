@@ -148,3 +148,17 @@ def test_another_list_is_seen_from_its_beginning(visit: Visit) -> None:
     person.page.locator(".history select").select_option("oldest")
     expect(person.page.locator('.sheet .tile[data-id="1"]')).to_be_in_viewport()
     assert top_of(person, ".history .toolbar") == 0
+
+
+def test_turning_a_phone_keeps_the_pictures_that_are_looked_at(visit: Visit) -> None:
+    person = visit(width=390)
+    expect(person.open_history().first).to_be_visible()
+    at_the_top = "document.elementFromPoint(60, 140).closest('.sheet .tile')?.dataset.id"
+    person.page.evaluate("window.scrollTo(0, 3000)")
+    person.page.wait_for_function(at_the_top)
+    seen = person.page.evaluate(at_the_top)
+    for width, height in ((860, 390), (390, 860)):
+        before = person.page.evaluate("document.querySelector('.sheet').offsetHeight")
+        person.page.set_viewport_size({"width": width, "height": height})
+        person.page.wait_for_function(f"document.querySelector('.sheet').offsetHeight !== {before}")
+        expect(person.page.locator(f'.sheet .tile[data-id="{seen}"]')).to_be_in_viewport()

@@ -7,7 +7,8 @@ darkroom.sheet = (element, { fetchPage, open, act, picking, inTrash, label, told
   const GAP = 8;
   const AHEAD = 900; // pixels above and below the window in which rows stay
   const RETRY = 3000;
-  const WIDEST = 1.35; // a row may grow to this much of the usual height
+  const TALLEST = 1.35; // a row may grow to this much of the usual height
+  const LOWEST = 0.6; // and shrink to this
 
   let tiles = [];
   let rows = []; // {top, height, from, to}
@@ -34,23 +35,40 @@ darkroom.sheet = (element, { fetchPage, open, act, picking, inTrash, label, told
     let from = 0;
     let ratios = 0;
     let top = 0;
-    for (let place = 0; place < tiles.length; place += 1) {
-      ratios += tiles[place].ratio;
-      const spare = width - gap() * (place - from);
-      const height = spare / ratios;
-      const last = place === tiles.length - 1;
-      if (height > usual() * WIDEST && !last) continue;
-      const real = last ? Math.min(height, usual()) : height;
-      rows.push({ top, height: real, from, to: place + 1 });
-      top += real + gap();
-      from = place + 1;
+    const filled = (to) => (width - gap() * (to - from - 1)) / ratios;
+    const close = (to, height) => {
+      rows.push({ top, height, from, to });
+      top += height + gap();
+      from = to;
       ratios = 0;
+    };
+    for (let place = 0; place < tiles.length; place += 1) {
+      const { ratio } = tiles[place];
+      ratios += ratio;
+      // Beside a picture that is very wide the others would be stamps: it begins a row of its own.
+      if (place > from && filled(place + 1) < usual() * LOWEST) {
+        ratios -= ratio;
+        close(place, Math.min(filled(place), usual() * TALLEST));
+        ratios = ratio;
+      }
+      const height = filled(place + 1);
+      if (place === tiles.length - 1) close(place + 1, Math.min(height, usual()));
+      else if (height <= usual() * TALLEST) close(place + 1, height);
     }
     element.style.height = `${Math.max(0, top - gap())}px`;
     for (const row of shown.values()) row.remove();
     shown = new Map();
     draw();
     if (focused && tiles.length) focus(current, { scroll: false });
+  }
+
+  // In a window of another width the pictures that were looked at stay where they were.
+  function refit() {
+    const before = element.getBoundingClientRect().top;
+    const held = before < 0 ? rows[rowAt(usual() - before)] : null;
+    arrange();
+    const row = held && rows.find(({ to }) => held.from < to);
+    if (row) window.scrollBy(0, element.getBoundingClientRect().top + row.top - before - held.top);
   }
 
   // Rows in sight, and a little more, get their elements; the others lose them. The row with the focus keeps its own.
@@ -275,7 +293,7 @@ darkroom.sheet = (element, { fetchPage, open, act, picking, inTrash, label, told
   const soon = () => (frame ||= requestAnimationFrame(draw));
   window.addEventListener("scroll", soon, { passive: true });
   window.addEventListener("resize", soon, { passive: true });
-  new ResizeObserver(() => element.clientWidth && element.clientWidth !== width && arrange()).observe(element);
+  new ResizeObserver(() => element.clientWidth && element.clientWidth !== width && refit()).observe(element);
 
   return {
     restart, change, star, repaint, draw: soon,
