@@ -104,8 +104,19 @@ darkroom.pictures = (() => {
       await navigator.clipboard.write([new ClipboardItem({ "image/png": bytes })]);
       darkroom.toast(words().copied);
     } catch {
-      darkroom.toast(words().copy_failed);
+      darkroom.toast((await trouble(picture.picture)) || words().copy_failed);
     }
+  }
+
+  // Why a stored file cannot be shown; nothing if it can.
+  async function trouble(address) {
+    let bytes;
+    try {
+      bytes = await (await fetch(address)).blob();
+    } catch {
+      return words().failed;
+    }
+    return createImageBitmap(bytes).then(() => "", () => words().damaged);
   }
 
   async function copyText(text, said) {
@@ -150,5 +161,5 @@ darkroom.pictures = (() => {
 
   const link = (id) => new URL(`/?picture=${id}`, location.href).href;
 
-  return { get, star, trash, restore, purge, again, copy, copyText, download, link };
+  return { get, star, trash, restore, purge, again, copy, copyText, download, link, trouble };
 })();

@@ -7,6 +7,7 @@ darkroom.viewer = (element) => {
   const dialog = find("dialog");
   const stage = find(".stage");
   const image = find(".stage img");
+  const damaged = make("p", { className: "damaged", role: "status", hidden: true });
   const seen = new Map(); // the neighbours, asked for ahead
   let picture = null;
   let list = {};
@@ -32,7 +33,7 @@ darkroom.viewer = (element) => {
     changed: (_, shown) => (percent.textContent = `${Math.round(shown * 100)} %`),
   });
   percent.addEventListener("click", () => zoom.toggle());
-  stage.append(newer, older);
+  stage.append(damaged, newer, older);
   find(".tools").append(
     button("minus", words.zoom_out, zoom.out), percent, button("plus", words.zoom_in, zoom.in), full, parameters, close,
   );
@@ -85,6 +86,10 @@ darkroom.viewer = (element) => {
 
   function paint() {
     image.src = picture.picture;
+    image.hidden = false;
+    darkroom.say(damaged, "");
+    const shown = picture.id;
+    image.decode().catch(() => miss(shown));
     image.alt = picture.title;
     image.style.setProperty("--ratio", picture.width / picture.height);
     const made = new Date(picture.created_at).toLocaleString(language === "zh" ? "zh-CN" : "en-GB", {
@@ -102,6 +107,14 @@ darkroom.viewer = (element) => {
     actions.show(picture);
     // A button that was pressed and is of no use now does not take the keyboard with it.
     if (!dialog.contains(document.activeElement) || document.activeElement.disabled) dialog.focus();
+  }
+
+  async function miss(id) {
+    const trouble = wanted === id && (await pictures.trouble(picture.picture));
+    if (!trouble || wanted !== id) return;
+    image.hidden = true;
+    image.removeAttribute("src");
+    darkroom.say(damaged, trouble);
   }
 
   function turn(by) {
