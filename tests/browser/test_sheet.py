@@ -162,3 +162,19 @@ def test_turning_a_phone_keeps_the_pictures_that_are_looked_at(visit: Visit) -> 
         person.page.set_viewport_size({"width": width, "height": height})
         person.page.wait_for_function(f"document.querySelector('.sheet').offsetHeight !== {before}")
         expect(person.page.locator(f'.sheet .tile[data-id="{seen}"]')).to_be_in_viewport()
+
+
+def test_coming_back_to_the_history_finds_its_place(visit: Visit) -> None:
+    person = visit()
+    expect(person.open_history().first).to_be_visible()
+    person.page.evaluate("window.scrollTo(0, 1800)")
+    person.page.evaluate("location.hash = '#/'")
+    expect(person.field("prompt")).to_be_visible()
+    person.page.go_back()
+    expect(person.page.locator(".history .toolbar")).to_be_visible()
+    assert person.page.evaluate("window.scrollY") == 1800
+    person.page.go_back()
+    expect(person.field("prompt")).to_be_visible()
+    person.page.go_forward()
+    expect(person.page.locator(".history .toolbar")).to_be_visible()
+    assert person.page.evaluate("window.scrollY") == 1800

@@ -55,6 +55,7 @@ darkroom.viewer = (element) => {
     picture = null;
     dialog.showModal(); // at once: keys pressed from now on are for it
     dialog.focus();
+    darkroom.layers.add(dialog);
     await show(id);
   }
 
