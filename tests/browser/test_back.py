@@ -1,4 +1,4 @@
-"""The browser's Back, on a phone a gesture: it puts away what lies over the page, and leaves no step that does nothing."""
+"""The browser's Back, on a phone a gesture: it puts away what lies over the page, and no step does nothing."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A picture whose file was taken away or broken: its words are never those of another one, and it says what is wrong."""
+"""A picture whose file was taken away or broken: its words are never those of another one, and it says so."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path

@@ -16,6 +16,7 @@ darkroom.sheet = (element, { fetchPage, open, act, picking, inTrash, label, told
   let next = null;
   let ended = false;
   let loading = false;
+  let page = null; // the one under way
   let round = 0; // answers of an older list are dropped
   let stale = true; // another list was asked for, and what is seen is still the one before
   let current = 0; // the tile that Tab reaches
@@ -127,8 +128,12 @@ darkroom.sheet = (element, { fetchPage, open, act, picking, inTrash, label, told
 
   const small = ({ id, thumbnail, width: across, height, title, starred }) => ({ id, thumbnail, ratio: across / height, title, starred });
 
-  async function more() {
-    if (loading || ended) return;
+  function more() {
+    if (!loading && !ended) page = fetchMore();
+    return page;
+  }
+
+  async function fetchMore() {
     loading = true;
     const mine = round;
     try {
@@ -234,6 +239,18 @@ darkroom.sheet = (element, { fetchPage, open, act, picking, inTrash, label, told
     if (scroll) tile.scrollIntoView({ block: "nearest" });
   }
 
+  // A picture that was last seen elsewhere: pages are fetched until it is among them, or cannot be.
+  async function focusOn(id, { newestFirst }) {
+    const mine = round;
+    for (let count = -1; count < tiles.length && placeOf(id, newestFirst) === tiles.length && !ended;) {
+      count = tiles.length;
+      await more();
+    }
+    const place = tiles.findIndex((tile) => tile.id === id);
+    const isHere = document.activeElement === document.body || element.contains(document.activeElement);
+    if (mine === round && place >= 0 && isHere) focus(place);
+  }
+
   // The tile above or below whose middle is nearest.
   function beside(place, by) {
     const number = rows.findIndex((row) => place >= row.from && place < row.to);
@@ -297,9 +314,8 @@ darkroom.sheet = (element, { fetchPage, open, act, picking, inTrash, label, told
 
   return {
     restart, change, star, repaint, draw: soon,
-    has: (id) => tiles.some((tile) => tile.id === id),
     all: () => tiles,
     isWhole: () => ended,
-    focusOn: (id) => focus(tiles.findIndex((tile) => tile.id === id)),
+    focusOn,
   };
 };
