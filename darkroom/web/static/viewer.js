@@ -66,8 +66,9 @@ darkroom.viewer = (element) => {
       found = await (seen.get(id) ?? pictures.get(id, list));
     } catch (problem) {
       if (wanted !== id) return;
-      if (!picture) dialog.close();
       darkroom.toast(problem.words || darkroom.words.picture.failed);
+      if (problem.status === 404) pass(id);
+      else if (!picture) dialog.close();
       return;
     }
     if (wanted !== id) return;
@@ -76,6 +77,15 @@ darkroom.viewer = (element) => {
     zoom.fit();
     seen.clear();
     for (const beside of [picture.newer, picture.older]) if (beside) ahead(beside);
+  }
+
+  // Another page has removed it for good: the picture shown is asked what stands beside it now.
+  function pass(id) {
+    if (picture?.older === id) picture.older = null;
+    if (picture?.newer === id) picture.newer = null;
+    pictures.forget([id]);
+    if (!picture) dialog.close();
+    else if (wanted === id && picture.id !== id) show(picture.id);
   }
 
   // So that the next turn shows its picture at once.
