@@ -62,5 +62,5 @@ darkroom.actions = ({ view }) => {
     if (tile && kind === "star") show({ ...picture, starred: tile.starred });
   });
 
-  return { element, show, star: () => star.click(), trash: () => !picture?.in_trash && trash.click() };
+  return { element, show, star: () => !picture?.in_trash && star.click(), trash: () => !picture?.in_trash && trash.click() };
 };

@@ -3,6 +3,7 @@
 darkroom.viewer = (element) => {
   const { icon, language, make, pictures } = darkroom;
   const words = darkroom.words.viewer;
+  const STRAY = 10; // pixels a hand may move in a click
   const find = (selector) => element.querySelector(selector);
   const dialog = find("dialog");
   const stage = find(".stage");
@@ -157,9 +158,13 @@ darkroom.viewer = (element) => {
     event.preventDefault();
     run();
   });
-  // A click beside the picture puts it away; a picture one has zoomed into is kept.
+  // A click beside the picture puts it away; a picture one has zoomed into is kept. A swipe may end there and is no click.
+  let pressed = null;
+  stage.addEventListener("pointerdown", (event) => (pressed = event));
   stage.addEventListener("click", (event) => {
-    if (event.target === stage && event.detail === 1 && !stage.classList.contains("zoomed") && !document.fullscreenElement) dialog.close();
+    const isBeside = event.target === stage && pressed?.target === stage && event.detail === 1;
+    const isStill = isBeside && Math.hypot(event.clientX - pressed.clientX, event.clientY - pressed.clientY) < STRAY;
+    if (isStill && !stage.classList.contains("zoomed") && !document.fullscreenElement) dialog.close();
   });
   dialog.addEventListener("close", () => {
     if (document.fullscreenElement) document.exitFullscreen();
