@@ -1,4 +1,4 @@
-"""A picture whose file was taken away or broken: its words are never those of another one, and it says so."""
+"""A picture that lost its file or its model: its words are never those of another one, and it says so."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,7 +19,7 @@ DAMAGED = "The file of this picture is missing or damaged."
 @pytest.fixture
 def darkroom(root: Path, tmp_path: Path) -> Iterator[DarkroomServer]:
     server = DarkroomServer(root, tmp_path)
-    stock(server.history, [{"prompt": "whole"}, {"prompt": "broken"}, {"prompt": "whole too"}])
+    stock(server.history, [{"prompt": "whole", "model": "long gone"}, {"prompt": "broken"}, {"prompt": "whole too"}])
     server.start()
     yield server
     server.close()
@@ -71,3 +71,14 @@ def test_the_viewer_says_so_and_copying_does_not_blame_the_browser(
     person.page.keyboard.press("ArrowRight")
     expect(image).to_be_visible()
     expect(person.page.locator(".stage .damaged")).to_be_hidden()
+
+
+def test_where_the_model_is_gone_finer_says_so(visit: Visit) -> None:
+    person = visit()
+    finer = person.page.locator(".watch .again-finer")
+    person.choose(2)
+    expect(person.page.locator(".watch .caption")).to_contain_text("#1")
+    expect(finer).to_be_disabled()
+    expect(finer).to_have_attribute("title", "The model of this picture is not here")
+    person.choose(0)
+    expect(finer).to_be_enabled()
