@@ -30,7 +30,8 @@ def find(person: Visitor, words: str) -> Locator:
     """The tiles of what is found."""
     tiles = person.open_history()
     expect(tiles.first).to_be_visible()
-    person.page.locator(".history input").fill(words)
+    with person.page.expect_response(lambda answer: "q=" in answer.url):
+        person.page.locator(".history input").fill(words)
     return tiles
 
 
@@ -88,7 +89,7 @@ def test_a_new_picture_comes_into_a_search_that_finds_it(visit: Visit) -> None:
 
 def test_nothing_is_searched_for_while_a_word_is_being_composed(visit: Visit) -> None:
     person = visit(locale="zh-CN")
-    tiles = find(person, "")
+    tiles = person.open_history()
     expect(person.page.locator(".history .count")).to_have_text(f"{COUNT} 张图片")
     asked: list[str] = []
     person.page.on("request", lambda request: asked.append(request.url) if "/api/history?" in request.url else None)
