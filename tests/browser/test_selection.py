@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Locator, expect
+from playwright.sync_api import Locator, Route, expect
 
 from tests.browser.conftest import Scheme, Visit
 from tests.browser.server import DarkroomServer
@@ -182,6 +182,21 @@ def test_a_tile_that_is_pointed_at_has_small_buttons(visit: Visit) -> None:
     cell.hover()
     cell.get_by_role("button", name="Restore").click()
     expect(person.page.locator(".history .nothing")).to_have_text("The trash is empty.")
+
+
+def test_more_than_the_server_takes_at_once_are_sent_in_parts(visit: Visit) -> None:
+    person = visit()
+    parts: list[int] = []
+
+    def answer(route: Route) -> None:
+        ids = route.request.post_data_json["ids"]
+        parts.append(len(ids))
+        route.fulfill(json={"pictures": [{"id": id, "starred": True} for id in ids]})
+
+    person.page.route("**/api/selection/star?*", answer)
+    person.page.evaluate("darkroom.pictures.star(Array.from({ length: 45000 }, (_, place) => 1000 + place), true)")
+    expect(person.word()).to_have_text("45,000 pictures have a star now.")
+    assert parts == [20_000, 20_000, 5_000]
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "dark"), (390, "light")])

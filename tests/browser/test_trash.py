@@ -59,6 +59,18 @@ def test_the_trash_is_emptied_after_one_question(visit: Visit, darkroom: Darkroo
     expect(person.page.locator(".sheet .tile")).to_have_count(4)
 
 
+def test_nothing_is_offered_to_be_undone_once_the_trash_is_emptied(visit: Visit) -> None:
+    person = visit()
+    person.open_history()
+    throw_away(person, 6, 3)
+    person.page.locator(".filter.trash").click()
+    expect(person.page.locator(".toast .do")).not_to_have_count(0)
+    person.page.locator(".empty-trash").click()
+    person.page.locator("dialog.sure .yes").click()
+    expect(person.word()).to_have_text("2 pictures were removed for good.")
+    assert person.page.locator(".toast .do").count() == 0
+
+
 def test_several_of_the_trash_are_brought_back_or_removed_for_good(visit: Visit, darkroom: DarkroomServer) -> None:
     person = visit(width=390, locale="zh-CN")
     person.open_history()

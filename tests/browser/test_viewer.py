@@ -94,6 +94,58 @@ def test_two_fingers_zoom_and_one_turns(visit: Visit) -> None:
     expect(person.page.locator(".viewer .prompt")).to_have_text("a wide one")
 
 
+def test_a_swipe_of_the_mouse_turns_and_keeps_the_viewer_open(visit: Visit) -> None:
+    person = visit()
+    viewer = open_newest(person)
+    for place in ("the picture", "beside it"):
+        box = person.page.locator(".stage").bounding_box()
+        assert box
+        middle = box["y"] + box["height"] / 2
+        person.page.mouse.move(box["x"] + (box["width"] / 2 if place == "the picture" else box["width"] - 100), middle)
+        person.page.mouse.down()
+        person.page.mouse.move(box["x"] + 100, middle, steps=4)
+        person.page.mouse.up()
+        expect(person.page.locator(".viewer .prompt")).to_have_text("a wide one")
+        expect(viewer).to_be_visible()
+        person.page.keyboard.press("ArrowLeft")
+        expect(person.page.locator(".viewer .prompt")).to_contain_text("<b>月亮</b>")
+    person.page.mouse.click(box["x"] + 100, middle)
+    expect(viewer).to_be_hidden()
+
+
+def test_a_picture_follows_no_mouse_that_was_let_go_of_elsewhere(visit: Visit) -> None:
+    person = visit()
+    open_newest(person)
+    box = person.page.locator(".stage").bounding_box()
+    assert box
+    middle = (box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    person.page.mouse.move(*middle)
+    person.page.mouse.down()
+    person.page.mouse.move(box["x"] + box["width"] + 100, middle[1], steps=4)
+    person.page.mouse.up()
+    for _ in range(4):
+        person.page.keyboard.press("+")
+    place = "document.querySelector('.stage img').style.transform"
+    before = person.page.evaluate(place)
+    person.page.mouse.move(middle[0], middle[1])
+    person.page.mouse.move(middle[0], middle[1] + 80, steps=4)
+    assert person.page.evaluate(place) == before
+
+
+def test_a_picture_in_the_trash_gets_no_star_by_its_key(visit: Visit) -> None:
+    person = visit()
+    person.open_history().first.focus()
+    person.page.keyboard.press("Delete")
+    person.page.locator(".filter.trash").click()
+    expect(person.page.locator(".sheet .tile")).to_have_count(1)
+    person.page.locator(".sheet .tile").click()
+    expect(person.page.locator(".viewer .restore")).to_be_visible()
+    person.page.keyboard.press("s")
+    person.page.locator(".viewer .restore").click()
+    expect(person.word()).to_have_text("Restored.")
+    assert [picture["starred"] for picture in person.history()] == [False, False, False]
+
+
 def test_arrows_turn_and_escape_leads_back_to_the_picture_last_seen(visit: Visit) -> None:
     person = visit()
     viewer = open_newest(person)

@@ -112,7 +112,8 @@ def test_a_picture_with_passed_over_steps_can_be_finer_with_all_of_them(house: H
 
 def test_what_is_fine_already_cannot_be_finer(house: House, client: TestClient) -> None:
     picture = house.picture(steps=20)
-    assert client.get(f"/api/pictures/{picture}").json()["can_be_finer"] is False
+    view = client.get(f"/api/pictures/{picture}").json()
+    assert (view["can_be_finer"], view["model_is_here"]) == (False, True)
     assert client.post(f"/api/pictures/{picture}/again?how=finer").status_code == 422
     assert house.queue.unfinished() == ()
 
@@ -121,6 +122,7 @@ def test_a_picture_that_outlived_its_model_is_shown_but_not_made_again(house: Ho
     picture = house.picture(model="long gone")
     view = client.get(f"/api/pictures/{picture}").json()
     assert ["Model", "long gone"] in view["rows"]
+    assert (view["can_be_finer"], view["model_is_here"]) == (False, False)
     answer = client.post(f"/api/pictures/{picture}/again")
     assert answer.status_code == 422
     assert "long gone" in answer.json()["words"]

@@ -53,7 +53,8 @@ def picture_routes(models: Models, library: Library, origins: Origins, words_of:
         facts = origins.completed(found.request, found.facts)
         finer = can_be_finer(found.request, models)
         view = picture_view(found, words_of(request), models.title, facts=facts, can_be_finer=finer)
-        return {**view, "newer": beside.newer, "older": beside.older}
+        here = found.request.model in models.names
+        return {**view, "model_is_here": here, "newer": beside.newer, "older": beside.older}
 
     @router.get("/api/history")
     def page(

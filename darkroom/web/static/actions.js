@@ -52,7 +52,8 @@ darkroom.actions = ({ view }) => {
     star.title = picture.starred ? words.unstar : words.star;
     star.setAttribute("aria-label", words.star);
     finer.disabled = !picture.can_be_finer;
-    finer.title = picture.can_be_finer ? words.again_finer_hint : words.finest;
+    const why = picture.model_is_here ? words.finest : words.model_gone;
+    finer.title = picture.can_be_finer ? words.again_finer_hint : why;
     download.href = picture.picture;
     download.download = picture.name;
   }
@@ -62,5 +63,5 @@ darkroom.actions = ({ view }) => {
     if (tile && kind === "star") show({ ...picture, starred: tile.starred });
   });
 
-  return { element, show, star: () => star.click(), trash: () => !picture?.in_trash && trash.click() };
+  return { element, show, star: () => !picture?.in_trash && star.click(), trash: () => !picture?.in_trash && trash.click() };
 };

@@ -14,7 +14,11 @@ darkroom.help = (element, props) => {
   );
   sheet.addEventListener("click", (event) => event.target === sheet && sheet.close());
 
-  const open = () => sheet.open || sheet.showModal();
+  function open() {
+    if (sheet.open) return;
+    sheet.showModal();
+    darkroom.layers.add(sheet);
+  }
   document.addEventListener("click", (event) => event.target.closest?.("#open-help") && open());
 
   const isTyping = (target) => target.closest?.("input:not([type=range], [type=radio]), textarea, select, [contenteditable]");

@@ -13,6 +13,8 @@ darkroom.history = (element) => {
   let order = memory.read("order", "newest") === "oldest" ? "oldest" : "newest";
   let total = 0;
   let begun = false;
+  let lists = 0; // answers about an older one are dropped
+  let trouble = ""; // why the list could not be read
 
   const toggle = (name, label, run) => {
     const button = make("button", { type: "button", className: `filter ${name}`, "aria-pressed": "false" }, icon(name), make("span", {}, label));
@@ -46,6 +48,7 @@ darkroom.history = (element) => {
   find(".filters").append(star, sort, bin, select, read);
 
   const list = () => ({ q: search.value.trim(), starred: starred || "", trash: trash || "" });
+  const query = (more = {}) => new URLSearchParams(Object.entries({ ...more, ...list() }).filter(([, value]) => value !== ""));
   const newestFirst = () => order === "newest";
 
   const selection = darkroom.selection({
@@ -73,21 +76,31 @@ darkroom.history = (element) => {
     inTrash: () => trash,
     open: (id) => darkroom.view(id, { within: list() }),
     fetchPage(cursor) {
-      const asked = { limit: PAGE, lang: language, order, ...list() };
-      const query = new URLSearchParams(Object.entries(asked).filter(([, value]) => value !== ""));
-      if (cursor !== null) query.set("cursor", cursor);
-      return ask(`/api/history?${query}`);
+      return ask(`/api/history?${query({ limit: PAGE, lang: language, order, cursor: cursor ?? "" })}`);
     },
-    told({ total: whole }) {
+    told({ total: whole, isFirst }) {
+      trouble = "";
       if (whole !== null) total = whole;
       tell();
+      if (isFirst) rewind();
     },
-    failed: () => say(nothing, words.failed),
+    failed(problem, { isFirst, isFinal }) {
+      trouble = (isFinal && problem.words) || words.failed;
+      if (isFirst) total = 0;
+      tell();
+    },
   });
 
+  // Another list begins at its beginning; the tools, which stick, do not move.
+  function rewind() {
+    const view = find(".history");
+    if (view.getBoundingClientRect().top < 0) view.scrollIntoView();
+  }
+
   function tell() {
-    const empty = search.value.trim() ? words.none_found : trash ? words.trash_empty : starred ? words.none_starred : words.empty;
-    say(nothing, total ? "" : empty);
+    const none = starred ? words[trash ? "trash_none_starred" : "none_starred"] : trash ? words.trash_empty : words.empty;
+    const empty = search.value.trim() ? words.none_found : none;
+    say(nothing, trouble || (total ? "" : empty));
     const count = total === 1 ? words.one : fill(words.count, { count: number(total) });
     find(".count").textContent = total ? count : "";
     select.disabled = !total;
@@ -95,6 +108,7 @@ darkroom.history = (element) => {
 
   function restart() {
     begun = true;
+    lists += 1;
     star.setAttribute("aria-pressed", String(starred));
     bin.setAttribute("aria-pressed", String(trash));
     element.querySelector(".history").classList.toggle("trashed", trash);
@@ -102,9 +116,22 @@ darkroom.history = (element) => {
     sheet.restart();
   }
 
-  const belongs = (tile, inTrash) => inTrash === trash && (!starred || tile.starred) && !search.value.trim();
+  const fits = (tile, inTrash) => inTrash === trash && (!starred || tile.starred);
 
-  function change({ gone = [], come = [] }) {
+  // Whether what comes has the words of a search, only the server knows.
+  async function change({ gone = [], come = [] }) {
+    if (!come.length || !list().q) return settle({ gone, come });
+    const mine = lists;
+    if (gone.length) settle({ gone });
+    try {
+      const found = new Set((await ask(`/api/selection?${query()}`)).ids);
+      if (mine === lists) settle({ come: come.filter(({ id }) => found.has(id)) });
+    } catch {
+      if (mine === lists) restart();
+    }
+  }
+
+  function settle({ gone = [], come = [] }) {
     const { went, came } = sheet.change({ gone, come, newestFirst: newestFirst() });
     total += came - went;
     tell();
@@ -114,8 +141,7 @@ darkroom.history = (element) => {
 
   async function recount() {
     try {
-      const query = new URLSearchParams(Object.entries({ limit: 1, ...list() }).filter(([, value]) => value !== ""));
-      total = (await ask(`/api/history?${query}`)).total;
+      total = (await ask(`/api/history?${query({ limit: 1 })}`)).total;
       if (total && !sheet.all().length) restart();
       else tell();
     } catch {
@@ -126,7 +152,7 @@ darkroom.history = (element) => {
   on("made", ({ tiles, isAll }) => {
     if (!begun) return;
     if (!isAll) return restart();
-    const come = tiles.filter((tile) => belongs(tile, false));
+    const come = tiles.filter((tile) => fits(tile, false));
     if (come.length) change({ come });
   });
   on("changed", ({ kind, tiles }) => {
@@ -135,8 +161,7 @@ darkroom.history = (element) => {
       for (const { id, starred: has } of tiles) sheet.star(id, has);
       if (!starred) return;
     }
-    if (kind === "restore" && !trash && search.value.trim()) return restart(); // the server knows whether they fit
-    const stays = (tile) => kind !== "purge" && belongs(tile, kind === "trash" || (kind === "star" && trash));
+    const stays = (tile) => kind !== "purge" && fits(tile, kind === "trash" || (kind === "star" && trash));
     change({ gone: tiles.filter((tile) => !stays(tile)).map(({ id }) => id), come: tiles.filter(stays) });
     if (trash) rubbish.show(true);
   });
@@ -146,14 +171,16 @@ darkroom.history = (element) => {
     else restart();
   });
   on("viewer-closed", ({ id }) => {
-    if (document.documentElement.dataset.view === "history" && sheet.has(id)) sheet.focusOn(id);
+    if (id && document.documentElement.dataset.view === "history") sheet.focusOn(id, { newestFirst: newestFirst() });
   });
 
   let typing = 0;
-  search.addEventListener("input", () => {
+  const typed = ({ isComposing }) => {
     clearTimeout(typing);
-    typing = setTimeout(restart, TYPING);
-  });
+    if (!isComposing) typing = setTimeout(restart, TYPING);
+  };
+  search.addEventListener("input", typed);
+  search.addEventListener("compositionend", () => typed({ isComposing: false }));
 
   if (document.documentElement.dataset.view === "history") restart();
 };

@@ -3,6 +3,7 @@ darkroom.pictures = (() => {
   const { ask, fill, language, number, tell } = darkroom;
   const MANY = 60000; // milliseconds for many pictures at once
   const LONGEST_LIST = 14000; // of an address
+  const MOST_AT_ONCE = 20000; // pictures that the server takes in one question
   let offered = []; // the messages that offer to undo
   const words = () => darkroom.words.picture;
   const failed = (problem) => darkroom.toast(problem.words || words().failed);
@@ -19,15 +20,33 @@ darkroom.pictures = (() => {
   // Tells "changed" with what happened (star, trash, restore or purge) and the pictures as they are now, with no more than
   // their numbers if they are gone. How many those are.
   async function change(what, ids) {
+    let count = 0;
+    let part = [];
     try {
-      const tiles = ids.length === 1 ? [await changeOne(what, ids[0])] : await changeAll(what, ids);
-      if (!tiles.length) darkroom.toast(words().gone);
-      tell("changed", { kind: what === "unstar" ? "star" : what, tiles });
-      return tiles.length;
+      for (let start = 0; start < ids.length; start += MOST_AT_ONCE) {
+        part = ids.slice(start, start + MOST_AT_ONCE);
+        const tiles = part.length === 1 ? [await changeOne(what, part[0])] : await changeAll(what, part);
+        tell("changed", { kind: what === "unstar" ? "star" : what, tiles });
+        count += tiles.length;
+        forget(part, tiles);
+      }
+      if (!count) darkroom.toast(words().gone);
+      else if (count < ids.length && what !== "purge") {
+        const gone = ids.length - count;
+        darkroom.toast(gone === 1 ? words().gone_one : fill(words().gone_some, { count: number(gone) }));
+      }
     } catch (problem) {
+      if (problem.status === 404) forget(part);
       failed(problem);
-      return 0;
     }
+    return count;
+  }
+
+  // Those that another page has removed for good are nobody's to see.
+  function forget(ids, found = []) {
+    const here = new Set(found.map(({ id }) => id));
+    const gone = ids.filter((id) => !here.has(id));
+    if (gone.length) tell("changed", { kind: "purge", tiles: gone.map((id) => ({ id })) });
   }
 
   async function changeOne(what, id) {
@@ -104,8 +123,19 @@ darkroom.pictures = (() => {
       await navigator.clipboard.write([new ClipboardItem({ "image/png": bytes })]);
       darkroom.toast(words().copied);
     } catch {
-      darkroom.toast(words().copy_failed);
+      darkroom.toast((await trouble(picture.picture)) || words().copy_failed);
     }
+  }
+
+  // Why a stored file cannot be shown; nothing if it can.
+  async function trouble(address) {
+    let bytes;
+    try {
+      bytes = await (await fetch(address)).blob();
+    } catch {
+      return words().failed;
+    }
+    return createImageBitmap(bytes).then(() => "", () => words().damaged);
   }
 
   async function copyText(text, said) {
@@ -138,6 +168,11 @@ darkroom.pictures = (() => {
     else darkroom.make("a", { href, download: "" }).click();
   }
 
+  function withdraw() {
+    for (const { away } of offered) away();
+    offered = [];
+  }
+
   // Nothing is offered to be undone that has been undone, or cannot be any more.
   darkroom.on("changed", ({ kind, tiles }) => {
     if (kind !== "restore" && kind !== "purge") return;
@@ -150,5 +185,5 @@ darkroom.pictures = (() => {
 
   const link = (id) => new URL(`/?picture=${id}`, location.href).href;
 
-  return { get, star, trash, restore, purge, again, copy, copyText, download, link };
+  return { get, star, trash, restore, purge, again, copy, copyText, download, link, trouble, forget, withdraw };
 })();

@@ -116,6 +116,7 @@ darkroom.readingOf = () => {
     });
     home.append(dialog);
     dialog.showModal();
+    darkroom.layers.add(dialog);
     uses[0].focus();
   }
 

@@ -7,7 +7,8 @@ darkroom.sheet = (element, { fetchPage, open, act, picking, inTrash, label, told
   const GAP = 8;
   const AHEAD = 900; // pixels above and below the window in which rows stay
   const RETRY = 3000;
-  const WIDEST = 1.35; // a row may grow to this much of the usual height
+  const TALLEST = 1.35; // a row may grow to this much of the usual height
+  const LOWEST = 0.6; // and shrink to this
 
   let tiles = [];
   let rows = []; // {top, height, from, to}
@@ -15,7 +16,9 @@ darkroom.sheet = (element, { fetchPage, open, act, picking, inTrash, label, told
   let next = null;
   let ended = false;
   let loading = false;
+  let page = null; // the one under way
   let round = 0; // answers of an older list are dropped
+  let stale = true; // another list was asked for, and what is seen is still the one before
   let current = 0; // the tile that Tab reaches
   let width = 0;
   let frame = 0;
@@ -27,27 +30,46 @@ darkroom.sheet = (element, { fetchPage, open, act, picking, inTrash, label, told
   const gap = () => (usual() < 150 ? 6 : GAP);
 
   function arrange() {
-    width = element.clientWidth;
+    const focused = element.contains(document.activeElement);
+    width = element.clientWidth || width; // while it is not seen, as it was
     rows = [];
     let from = 0;
     let ratios = 0;
     let top = 0;
-    for (let place = 0; place < tiles.length; place += 1) {
-      ratios += tiles[place].ratio;
-      const spare = width - gap() * (place - from);
-      const height = spare / ratios;
-      const last = place === tiles.length - 1;
-      if (height > usual() * WIDEST && !last) continue;
-      const real = last ? Math.min(height, usual()) : height;
-      rows.push({ top, height: real, from, to: place + 1 });
-      top += real + gap();
-      from = place + 1;
+    const filled = (to) => (width - gap() * (to - from - 1)) / ratios;
+    const close = (to, height) => {
+      rows.push({ top, height, from, to });
+      top += height + gap();
+      from = to;
       ratios = 0;
+    };
+    for (let place = 0; place < tiles.length; place += 1) {
+      const { ratio } = tiles[place];
+      ratios += ratio;
+      // Beside a picture that is very wide the others would be stamps: it begins a row of its own.
+      if (place > from && filled(place + 1) < usual() * LOWEST) {
+        ratios -= ratio;
+        close(place, Math.min(filled(place), usual() * TALLEST));
+        ratios = ratio;
+      }
+      const height = filled(place + 1);
+      if (place === tiles.length - 1) close(place + 1, Math.min(height, usual()));
+      else if (height <= usual() * TALLEST) close(place + 1, height);
     }
     element.style.height = `${Math.max(0, top - gap())}px`;
     for (const row of shown.values()) row.remove();
     shown = new Map();
     draw();
+    if (focused && tiles.length) focus(current, { scroll: false });
+  }
+
+  // In a window of another width the pictures that were looked at stay where they were.
+  function refit() {
+    const before = element.getBoundingClientRect().top;
+    const held = before < 0 ? rows[rowAt(usual() - before)] : null;
+    arrange();
+    const row = held && rows.find(({ to }) => held.from < to);
+    if (row) window.scrollBy(0, element.getBoundingClientRect().top + row.top - before - held.top);
   }
 
   // Rows in sight, and a little more, get their elements; the others lose them. The row with the focus keeps its own.
@@ -106,23 +128,35 @@ darkroom.sheet = (element, { fetchPage, open, act, picking, inTrash, label, told
 
   const small = ({ id, thumbnail, width: across, height, title, starred }) => ({ id, thumbnail, ratio: across / height, title, starred });
 
-  async function more() {
-    if (loading || ended) return;
+  function more() {
+    if (!loading && !ended) page = fetchMore();
+    return page;
+  }
+
+  async function fetchMore() {
     loading = true;
     const mine = round;
     try {
       const found = await fetchPage(next);
       if (mine !== round) return;
+      const isFirst = stale;
+      if (isFirst) clear();
       next = found.next;
       ended = next === null;
       tiles.push(...found.pictures.map(small));
       loading = false;
       arrange();
-      told({ count: tiles.length, total: found.total });
-    } catch {
+      told({ total: found.total, isFirst });
+    } catch (problem) {
       if (mine !== round) return;
-      failed();
-      setTimeout(() => {
+      ended = problem.status >= 400 && problem.status < 500; // asked again, the answer would be the same
+      const isFirst = stale;
+      if (isFirst) {
+        clear();
+        arrange();
+      }
+      failed(problem, { isFirst, isFinal: ended });
+      if (!ended) setTimeout(() => {
         if (mine !== round) return;
         loading = false;
         more();
@@ -130,12 +164,23 @@ darkroom.sheet = (element, { fetchPage, open, act, picking, inTrash, label, told
     }
   }
 
+  function wait(wish) {
+    stale = wish;
+    element.setAttribute("aria-busy", String(wish));
+  }
+
+  function clear() {
+    wait(false);
+    tiles = [];
+    current = 0;
+  }
+
+  // What is seen stays until the other list is there, or cannot be read.
   function restart() {
     round += 1;
-    tiles = [];
     next = null;
     ended = loading = false;
-    current = 0;
+    wait(true);
     more();
   }
 
@@ -149,7 +194,6 @@ darkroom.sheet = (element, { fetchPage, open, act, picking, inTrash, label, told
   function change({ gone = [], come = [], newestFirst = true }) {
     const leaving = new Set(gone);
     const held = tiles[current]?.id;
-    const focused = element.contains(document.activeElement);
     const first = tiles.findIndex((tile) => leaving.has(tile.id));
     const before = tiles.length;
     if (first >= 0) tiles = tiles.filter((tile) => !leaving.has(tile.id));
@@ -164,7 +208,7 @@ darkroom.sheet = (element, { fetchPage, open, act, picking, inTrash, label, told
     const place = tiles.findIndex((tile) => tile.id === held);
     current = place >= 0 ? place : Math.max(0, Math.min(first, tiles.length - 1));
     arrange();
-    if (focused) focus(current, { scroll: place < 0 });
+    if (place < 0 && element.contains(document.activeElement)) document.activeElement.scrollIntoView({ block: "nearest" });
     return { went, came };
   }
 
@@ -195,6 +239,18 @@ darkroom.sheet = (element, { fetchPage, open, act, picking, inTrash, label, told
     if (scroll) tile.scrollIntoView({ block: "nearest" });
   }
 
+  // A picture that was last seen elsewhere: pages are fetched until it is among them, or cannot be.
+  async function focusOn(id, { newestFirst }) {
+    const mine = round;
+    for (let count = -1; count < tiles.length && placeOf(id, newestFirst) === tiles.length && !ended;) {
+      count = tiles.length;
+      await more();
+    }
+    const place = tiles.findIndex((tile) => tile.id === id);
+    const isHere = document.activeElement === document.body || element.contains(document.activeElement);
+    if (mine === round && place >= 0 && isHere) focus(place);
+  }
+
   // The tile above or below whose middle is nearest.
   function beside(place, by) {
     const number = rows.findIndex((row) => place >= row.from && place < row.to);
@@ -210,7 +266,7 @@ darkroom.sheet = (element, { fetchPage, open, act, picking, inTrash, label, told
     return best;
   }
 
-  const placeAt = (event) => Number(event.target.closest?.(".cell")?.dataset.place ?? -1);
+  const placeAt = (event) => (stale ? -1 : Number(event.target.closest?.(".cell")?.dataset.place ?? -1));
 
   element.addEventListener("click", (event) => {
     const place = placeAt(event);
@@ -254,13 +310,12 @@ darkroom.sheet = (element, { fetchPage, open, act, picking, inTrash, label, told
   const soon = () => (frame ||= requestAnimationFrame(draw));
   window.addEventListener("scroll", soon, { passive: true });
   window.addEventListener("resize", soon, { passive: true });
-  new ResizeObserver(() => element.clientWidth && element.clientWidth !== width && arrange()).observe(element);
+  new ResizeObserver(() => element.clientWidth && element.clientWidth !== width && refit()).observe(element);
 
   return {
     restart, change, star, repaint, draw: soon,
-    has: (id) => tiles.some((tile) => tile.id === id),
     all: () => tiles,
     isWhole: () => ended,
-    focusOn: (id) => focus(tiles.findIndex((tile) => tile.id === id)),
+    focusOn,
   };
 };

@@ -60,6 +60,7 @@ darkroom.sure = (question, yes, no) => {
     });
     darkroom.home().append(dialog);
     dialog.showModal();
+    darkroom.layers.add(dialog);
     decline.focus();
   });
 };

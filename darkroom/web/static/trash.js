@@ -36,6 +36,7 @@ darkroom.trash = (element, { emptied }) => {
     button.disabled = true;
     try {
       const { removed } = await ask(`/api/trash?seen_at=${seenAt}`, { method: "DELETE", signal: AbortSignal.timeout(PATIENCE) });
+      darkroom.pictures.withdraw();
       emptied();
       const text = removed === 1 ? darkroom.words.picture.purged : fill(darkroom.words.picture.purged_many, { count: number(removed) });
       if (removed || pictures) darkroom.toast(text);

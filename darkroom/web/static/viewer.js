@@ -3,10 +3,12 @@
 darkroom.viewer = (element) => {
   const { icon, language, make, pictures } = darkroom;
   const words = darkroom.words.viewer;
+  const STRAY = 10; // pixels a hand may move in a click
   const find = (selector) => element.querySelector(selector);
   const dialog = find("dialog");
   const stage = find(".stage");
   const image = find(".stage img");
+  const damaged = make("p", { className: "damaged", role: "status", hidden: true });
   const seen = new Map(); // the neighbours, asked for ahead
   let picture = null;
   let list = {};
@@ -32,7 +34,7 @@ darkroom.viewer = (element) => {
     changed: (_, shown) => (percent.textContent = `${Math.round(shown * 100)} %`),
   });
   percent.addEventListener("click", () => zoom.toggle());
-  stage.append(newer, older);
+  stage.append(damaged, newer, older);
   find(".tools").append(
     button("minus", words.zoom_out, zoom.out), percent, button("plus", words.zoom_in, zoom.in), full, parameters, close,
   );
@@ -54,6 +56,7 @@ darkroom.viewer = (element) => {
     picture = null;
     dialog.showModal(); // at once: keys pressed from now on are for it
     dialog.focus();
+    darkroom.layers.add(dialog);
     await show(id);
   }
 
@@ -64,8 +67,9 @@ darkroom.viewer = (element) => {
       found = await (seen.get(id) ?? pictures.get(id, list));
     } catch (problem) {
       if (wanted !== id) return;
-      if (!picture) dialog.close();
       darkroom.toast(problem.words || darkroom.words.picture.failed);
+      if (problem.status === 404) pass(id);
+      else if (!picture) dialog.close();
       return;
     }
     if (wanted !== id) return;
@@ -74,6 +78,15 @@ darkroom.viewer = (element) => {
     zoom.fit();
     seen.clear();
     for (const beside of [picture.newer, picture.older]) if (beside) ahead(beside);
+  }
+
+  // Another page has removed it for good: the picture shown is asked what stands beside it now.
+  function pass(id) {
+    if (picture?.older === id) picture.older = null;
+    if (picture?.newer === id) picture.newer = null;
+    pictures.forget([id]);
+    if (!picture) dialog.close();
+    else if (wanted === id && picture.id !== id) show(picture.id);
   }
 
   // So that the next turn shows its picture at once.
@@ -85,6 +98,10 @@ darkroom.viewer = (element) => {
 
   function paint() {
     image.src = picture.picture;
+    image.hidden = false;
+    darkroom.say(damaged, "");
+    const shown = picture.id;
+    image.decode().catch(() => miss(shown));
     image.alt = picture.title;
     image.style.setProperty("--ratio", picture.width / picture.height);
     const made = new Date(picture.created_at).toLocaleString(language === "zh" ? "zh-CN" : "en-GB", {
@@ -102,6 +119,14 @@ darkroom.viewer = (element) => {
     actions.show(picture);
     // A button that was pressed and is of no use now does not take the keyboard with it.
     if (!dialog.contains(document.activeElement) || document.activeElement.disabled) dialog.focus();
+  }
+
+  async function miss(id) {
+    const trouble = wanted === id && (await pictures.trouble(picture.picture));
+    if (!trouble || wanted !== id) return;
+    image.hidden = true;
+    image.removeAttribute("src");
+    darkroom.say(damaged, trouble);
   }
 
   function turn(by) {
@@ -133,9 +158,13 @@ darkroom.viewer = (element) => {
     event.preventDefault();
     run();
   });
-  // A click beside the picture puts it away; a picture one has zoomed into is kept.
+  // A click beside the picture puts it away; a picture one has zoomed into is kept. A swipe may end there and is no click.
+  let pressed = null;
+  stage.addEventListener("pointerdown", (event) => (pressed = event));
   stage.addEventListener("click", (event) => {
-    if (event.target === stage && event.detail === 1 && !stage.classList.contains("zoomed") && !document.fullscreenElement) dialog.close();
+    const isBeside = event.target === stage && pressed?.target === stage && event.detail === 1;
+    const isStill = isBeside && Math.hypot(event.clientX - pressed.clientX, event.clientY - pressed.clientY) < STRAY;
+    if (isStill && !stage.classList.contains("zoomed") && !document.fullscreenElement) dialog.close();
   });
   dialog.addEventListener("close", () => {
     if (document.fullscreenElement) document.exitFullscreen();

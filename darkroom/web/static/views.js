@@ -3,6 +3,7 @@ darkroom.views = (() => {
   const { tell } = darkroom;
   const OTHERS = ["queue", "history", "models"];
   const places = {};
+  window.history.scrollRestoration = "manual"; // the browser's would come before the view has its height
 
   const named = () => OTHERS.find((name) => location.hash === `#/${name}`) ?? "create";
 

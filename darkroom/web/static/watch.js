@@ -156,7 +156,18 @@ darkroom.watch = (element) => {
       find(".print .empty").hidden = true;
     };
     if (image.getAttribute("src") === address) show();
-    else next.decode().then(show, () => {});
+    else next.decode().then(show, () => preview || miss(address, mine));
+  }
+
+  // Better no picture than the one before, with the words and buttons of this one.
+  async function miss(address, mine) {
+    const trouble = await darkroom.pictures.trouble(address);
+    if (!trouble || mine < wanted) return;
+    image.dataset.turn = mine;
+    image.hidden = open.hidden = true;
+    image.removeAttribute("src");
+    print.classList.remove("expecting");
+    say(find(".print .empty"), trouble);
   }
 
   async function showPicture(id) {
@@ -194,7 +205,7 @@ darkroom.watch = (element) => {
     image.removeAttribute("src");
     actions.show(null);
     say(find(".caption"), "");
-    find(".print .empty").hidden = false;
+    say(find(".print .empty"), words.empty);
     tell("shown", { id: null });
   }
 

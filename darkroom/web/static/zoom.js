@@ -73,6 +73,12 @@ darkroom.zoom = (stage, image, { turn, changed }) => {
   stage.addEventListener("pointermove", (event) => {
     const finger = fingers.get(event.pointerId);
     if (!finger) return;
+    // Let go of outside of the stage.
+    if (event.pointerType !== "touch" && !event.buttons) {
+      fingers.delete(event.pointerId);
+      start = null;
+      return;
+    }
     const before = fingers.size === 2 ? spread() : null;
     const byX = event.clientX - finger.x;
     const byY = event.clientY - finger.y;
