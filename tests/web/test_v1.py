@@ -38,6 +38,7 @@ OPERATIONS = {
     "stop_after": ("POST", "/queue/stop-after"),
     "move_to_front": ("POST", "/queue/front"),
     "cancel_waiting": ("POST", "/queue/cancel"),
+    "restore_cancelled": ("POST", "/queue/restore"),
     "release_engine": ("POST", "/engine/release"),
     "history": ("GET", "/history"),
     "picture": ("GET", "/pictures/{picture}"),
@@ -216,7 +217,15 @@ def test_the_line_is_changed_by_hand(client: TestClient) -> None:
     assert client.post(f"{V1}/jobs/{a}/cancel").json()["state"] == "cancelled"
     assert client.post(f"{V1}/jobs/{a}/retry").json()["state"] == "waiting"
     assert line(client) == [b, c, d, a]
-    assert client.post(f"{V1}/queue/cancel").json() == {"cancelled": [a, b, c, d]}
+    client.post(f"{V1}/jobs/{a}/move", json={"by": -2})
+    assert line(client) == [b, a, c, d]
+    client.post(f"{V1}/jobs/{b}/move", json={"by": 9})
+    assert line(client) == [a, c, d, b]
+    unknown = client.post(f"{V1}/jobs/{a}/move", json={"before": 99})
+    assert (unknown.status_code, unknown.json()["error"]) == (404, "not_found")
+    assert client.post(f"{V1}/queue/cancel").json() == {"cancelled": [a, c, d, b]}
+    assert client.post(f"{V1}/queue/restore", json={"ids": [b, c, d, 99]}).json() == {"restored": [c, d, b]}
+    assert line(client) == [c, d, b]
 
 
 def test_what_failed_can_be_given_up_and_still_says_why(house: House, client: TestClient) -> None:

@@ -13,15 +13,20 @@ from darkroom.jobs.supervisor import Supervisor
 from darkroom.web.routes.asking import RowId
 from darkroom.web.routes.v1_models import JobList, JobView, QueueView, RowNumber, one_view, views_of
 
+MOST_NUMBERS = 20_000
+
 GroupName = Annotated[str, Field(min_length=1, max_length=64)]
 
 
 class _Numbers(BaseModel):
-    ids: Annotated[list[RowNumber], Field(min_length=1, max_length=1000)]
+    ids: Annotated[list[RowNumber], Field(min_length=1, max_length=MOST_NUMBERS)]
 
 
-class _Before(BaseModel):
-    before: RowNumber | None = Field(default=None, description="A waiting job; null: to the end")
+class _Place(BaseModel):
+    before: RowNumber | None = Field(default=None, description="Another job; null: to the end")
+    by: Annotated[int, Field(ge=-MOST_NUMBERS, le=MOST_NUMBERS)] = Field(
+        default=0, description="So many places later in its client's line; less than 0: earlier. In place of before"
+    )
 
 
 class _Last(BaseModel):
@@ -74,9 +79,29 @@ def queue_routes(queue: JobQueue, supervisor: Supervisor) -> APIRouter:
         queue.move_to_front(numbers.ids)
         return seen(queue.state())
 
+    @router.post("/engine/release")
+    def release_engine() -> dict[Literal["released"], bool]:
+        """The engine leaves once it has no job in work; the next job starts another."""
+        supervisor.release()
+        return {"released": True}
+
+    return router
+
+
+def many_routes(queue: JobQueue, supervisor: Supervisor) -> APIRouter:
+    """What can be done with all jobs of a kind."""
+    router = APIRouter()
+
     @router.post("/queue/cancel")
     def cancel_waiting() -> dict[Literal["cancelled"], list[int]]:
         return {"cancelled": list(queue.cancel_all_waiting())}
+
+    @router.post("/queue/restore")
+    def restore_cancelled(numbers: _Numbers) -> dict[Literal["restored"], list[int]]:
+        """Each waits again where it was in its client's line, and begins anew. What is not cancelled is passed over."""
+        restored = list(queue.restore(numbers.ids))
+        supervisor.wake()
+        return {"restored": restored}
 
     @router.post("/queue/dismiss")
     def dismiss_failed() -> dict[Literal["dismissed"], list[int]]:
@@ -90,18 +115,11 @@ def queue_routes(queue: JobQueue, supervisor: Supervisor) -> APIRouter:
 
     @router.post("/groups/{group}/cancel")
     def cancel_group(group: GroupName) -> dict[Literal["cancelled"], list[int]]:
-        cancelled = list(queue.cancel_group(group))
-        for job in queue.of_group(group):
-            if job.state == "running":
-                supervisor.stop(job.id)
-                cancelled.append(job.id)
-        return {"cancelled": cancelled}
-
-    @router.post("/engine/release")
-    def release_engine() -> dict[Literal["released"], bool]:
-        """The engine leaves once it has no job in work; the next job starts another."""
-        supervisor.release()
-        return {"released": True}
+        cancelled = queue.cancel_group(group)
+        stopped = [job.id for job in queue.of_group(group) if job.state == "running"]
+        for job in stopped:
+            supervisor.stop(job)
+        return {"cancelled": [*stopped, *cancelled]}
 
     return router
 
@@ -111,8 +129,11 @@ def change_routes(queue: JobQueue, supervisor: Supervisor) -> APIRouter:
     router = APIRouter()
 
     @router.post("/jobs/{job}/move")
-    def move_job(job: RowId, wish: Annotated[_Before, Body()]) -> JobView:
-        queue.move(job, wish.before)
+    def move_job(job: RowId, wish: Annotated[_Place, Body()]) -> JobView:
+        if "by" in wish.model_fields_set:
+            queue.move_by(job, wish.by)
+        else:
+            queue.move(job, wish.before)
         return one_view(job, supervisor)
 
     @router.post("/jobs/{job}/cancel")

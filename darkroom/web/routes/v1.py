@@ -23,7 +23,7 @@ from darkroom.web.picture_views import download_name
 from darkroom.web.refusals import say_errors
 from darkroom.web.routes.asking import Client, ProblemWordsOf, RowId, WordsOf
 from darkroom.web.routes.body import Values
-from darkroom.web.routes.queue import change_routes, queue_routes
+from darkroom.web.routes.queue import change_routes, many_routes, queue_routes
 from darkroom.web.routes.v1_docs import docs_routes, order_schema
 from darkroom.web.routes.v1_models import (
     EventList,
@@ -84,6 +84,7 @@ def create_v1(
     app.include_router(_orders(counter, queue, library, supervisor))
     app.include_router(_events(queue, supervisor))
     app.include_router(queue_routes(queue, supervisor))
+    app.include_router(many_routes(queue, supervisor))
     app.include_router(change_routes(queue, supervisor))
     app.include_router(_pictures(library))
     app.include_router(docs_routes(app, words_of))
