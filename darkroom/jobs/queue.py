@@ -67,11 +67,9 @@ class JobQueue(JobLedger):
             state = session.get(QueueRow, 1)
             if state is not None and state.paused:
                 return None
-            if state is not None and state.stop_after is not None:
-                last = session.get(JobRow, state.stop_after)
-                if last is None or last.state not in ("waiting", "running"):
-                    state.paused, state.why_code, state.stop_after = True, None, None
-                    return None
+            if state is not None and state.stop_after is not None and not _may_still_end(session, state.stop_after):
+                state.paused, state.why_code, state.stop_after = True, None, None
+                return None
             row = session.scalar(next_in_line(among).with_for_update(of=JobRow, skip_locked=True))
             if row is None:
                 return None
@@ -254,9 +252,13 @@ class JobQueue(JobLedger):
             row.paused, row.why_code, row.why_detail, row.stop_after = True, code, detail, None
 
     def resume_queue(self) -> None:
-        with self._changing_queue() as row:
-            row.paused, row.why_code, row.why_detail, row.stop_after = False, None, None, None
+        """The wish to stop after a job still holds, unless that job has ended meanwhile."""
+        with self._database.writing(durable=True) as session:
+            row = _queue_row(session)
+            row.paused, row.why_code, row.why_detail = False, None, None
             row.resumed_at = _now()
+            if row.stop_after is not None and not _may_still_end(session, row.stop_after):
+                row.stop_after = None
 
     def stop_after(self, id: int | None) -> None:
         """The queue pauses when this job has ended, however it ends. None takes the wish back."""
@@ -332,11 +334,7 @@ class JobQueue(JobLedger):
     @contextmanager
     def _changing_queue(self) -> Iterator[QueueRow]:
         with self._database.writing(durable=True) as session:
-            row = session.get(QueueRow, 1)
-            if row is None:
-                row = QueueRow(id=1, paused=False)
-                session.add(row)
-            yield row
+            yield _queue_row(session)
 
 
 def _row_of(session: Session, id: int) -> JobRow:
@@ -345,6 +343,19 @@ def _row_of(session: Session, id: int) -> JobRow:
     if row is None:
         raise NotFound("job", id)
     return row
+
+
+def _queue_row(session: Session) -> QueueRow:
+    row = session.get(QueueRow, 1)
+    if row is None:
+        row = QueueRow(id=1, paused=False)
+        session.add(row)
+    return row
+
+
+def _may_still_end(session: Session, id: int) -> bool:
+    row = session.get(JobRow, id)
+    return row is not None and row.state in ("waiting", "running")
 
 
 def _ordered_before(session: Session, client: str, key: str) -> JobRow | None:

@@ -1,10 +1,11 @@
-"""Places in the line: earlier, later, taken out and brought back, while jobs begin."""
+"""Places in the line: earlier, later, taken out and brought back, while jobs begin; and where it stops."""
 
 import pytest
 
 from darkroom.errors import NotFound
+from darkroom.history.library import Library
 from darkroom.jobs.queue import JobQueue
-from tests.jobs.test_line import ask, in_line
+from tests.jobs.test_line import ask, in_line, run_all
 
 
 def waiting(queue: JobQueue) -> list[int]:
@@ -119,3 +120,25 @@ def test_moving_many_times_into_one_gap_tells_of_nobody_else_and_keeps_the_place
     assert waiting(queue) == [first, *others, second, third]
     queue.restore([away])
     assert waiting(queue) == [first, *others, second, third, away]
+
+
+def test_the_wish_to_stop_after_a_job_holds_when_a_paused_queue_goes_on(queue: JobQueue, library: Library) -> None:
+    first, second, _third = ask(queue, "desk", 3)
+    queue.pause_queue()
+    queue.stop_after(second)
+    queue.resume_queue()
+    assert queue.state().stop_after == second
+    assert run_all(queue, library) == [first, second]
+    assert queue.state().paused
+
+
+def test_a_job_that_was_cancelled_while_the_queue_was_paused_does_not_stop_it_again(
+    queue: JobQueue, library: Library
+) -> None:
+    first, second, third = ask(queue, "desk", 3)
+    queue.pause_queue()
+    queue.stop_after(second)
+    queue.cancel(second)
+    queue.resume_queue()
+    assert run_all(queue, library) == [first, third]
+    assert queue.state().paused is False

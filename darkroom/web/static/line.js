@@ -112,9 +112,10 @@ darkroom.line = (element) => {
       return row[name];
     };
     row.labels = [];
-    const stopAfter = () => act("/queue/stop-after", { job: state.stop_after === id ? null : id });
+    const isLast = () => state.stop_after === id;
+    const stopAfter = () => act("/queue/stop-after", { job: isLast() ? null : id });
     row.menu = darkroom.menu(words.menu, [
-      { label: words.stop_after, run: stopAfter },
+      { label: () => (isLast() ? words.stop_after_off : words.stop_after), run: stopAfter },
       ...(job.group ? [{ label: words.cancel_group, run: () => cancelGroup(job) }] : []),
     ]);
     row.image = make("img", { alt: "", hidden: true });
