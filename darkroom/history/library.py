@@ -6,7 +6,8 @@ Must not know: how pictures are made, or who looks at them.
 
 import json
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Literal, TypeAlias
@@ -15,7 +16,7 @@ from PIL import Image
 from sqlalchemy import ColumnElement, Text, cast, delete, func, select
 from sqlalchemy.orm import Session
 
-from darkroom.errors import InvalidRequest, NotFound, Problem, shown
+from darkroom.errors import InvalidRequest, NotFound, NotWritten, Problem, shown
 from darkroom.files import temporaries, write_whole
 from darkroom.history.checkpoints import Checkpoints
 from darkroom.history.database import Database
@@ -65,7 +66,7 @@ class Library:
         """Keep a running job's picture and mark the job done. `pixels` are RGB, row by row.
 
         A job has one picture: when it has one already, that one is returned and nothing changes.
-        Raises OSError when the files cannot be written.
+        Raises OSError when the files cannot be written, NotWritten when the row cannot.
         """
         existing = self._picture_of(job)
         if existing is not None:
@@ -74,36 +75,13 @@ class Library:
         now = datetime.now(UTC)
         file = f"{PICTURES}/{now:%Y/%m}/{job:06d}-{request.seed}-{secrets.token_hex(4)}.png"
         image = Image.frombytes("RGB", (width, height), pixels)
-        picture_path, thumbnail_path = self._folder / file, self._folder / _thumbnail_of(file)
-        write_whole(picture_path, png_bytes(image, png_text(request, facts)))
-        write_whole(thumbnail_path, thumbnail_bytes(image))
-        with self._database.writing(durable=True) as session:
-            job_row = session.get(JobRow, job)
-            if job_row is None:
-                raise NotFound("job", job)
-            if job_row.picture is not None:  # another thread was faster
-                picture_path.unlink()
-                thumbnail_path.unlink()
-                return picture_of(job_row.picture)
-            job_row.become("done")
-            job_row.finished_at = now
-            job_row.error_code = job_row.error_detail = job_row.checkpoint = None
-            row = PictureRow(
-                job_id=job,
-                created_at=now,
-                file=file,
-                request=request.model_dump(mode="json"),
-                facts=dict(facts),
-                prompt=request.prompt,
-                negative_prompt=request.negative_prompt,
-                model=request.model,
-                seed=request.seed,
-                width=width,
-                height=height,
-            )
-            session.add(row)
-            session.flush()
-            return picture_of(row)
+        with self._whole_or_not_at_all(job, file):
+            write_whole(self._folder / file, png_bytes(image, png_text(request, facts)))
+            write_whole(self._folder / _thumbnail_of(file), thumbnail_bytes(image))
+            picture = self._add_row(job, file, now, request, facts, image.size)
+        if picture.file != file:  # another thread was faster
+            self._unlink(file)
+        return picture
 
     def page(
         self,
@@ -278,6 +256,51 @@ class Library:
         for note in unfinished_removals(self._folder):
             self._finish_removal(note)
         return len(found)
+
+    def _add_row(
+        self, job: int, file: str, now: datetime, request: GenerationRequest, facts: Facts, size: tuple[int, int]
+    ) -> Picture:
+        """Or the one that there is."""
+        with self._database.writing(durable=True) as session:
+            job_row = session.get(JobRow, job)
+            if job_row is None:
+                raise NotFound("job", job)
+            if job_row.picture is not None:
+                return picture_of(job_row.picture)
+            job_row.become("done")
+            job_row.finished_at = now
+            job_row.error_code = job_row.error_detail = job_row.checkpoint = None
+            row = PictureRow(
+                job_id=job,
+                created_at=now,
+                file=file,
+                request=request.model_dump(mode="json"),
+                facts=dict(facts),
+                prompt=request.prompt,
+                negative_prompt=request.negative_prompt,
+                model=request.model,
+                seed=request.seed,
+                width=size[0],
+                height=size[1],
+            )
+            session.add(row)
+            session.flush()
+            return picture_of(row)
+
+    @contextmanager
+    def _whole_or_not_at_all(self, job: int, file: str) -> Iterator[None]:
+        """Where the disk does not take all of it, what it took goes again: the same is tried later, perhaps often."""
+        try:
+            yield
+        except (OSError, NotWritten):
+            if self._picture_of(job) is None:
+                self._unlink(file)
+            raise
+
+    def _unlink(self, file: str) -> None:
+        for name in (file, _thumbnail_of(file)):
+            with suppress(OSError):
+                (self._folder / name).unlink()
 
     def _change(self, ids: Sequence[int], change: Callable[[PictureRow], None]) -> tuple[Picture, ...]:
         with self._database.writing(durable=True) as session:

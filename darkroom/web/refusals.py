@@ -11,7 +11,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 
-from darkroom.errors import DarkroomError, InvalidRequest, NotFound, NotPossibleNow, Problem, shown
+from darkroom.errors import DarkroomError, InvalidRequest, NotFound, NotPossibleNow, NotWritten, Problem, shown
 from darkroom.request import problems_of
 from darkroom.web.routes.asking import ProblemWordsOf, WordsOf
 
@@ -56,6 +56,8 @@ def _status_of(error: DarkroomError) -> int:
             return 404
         case NotPossibleNow():
             return 409
+        case NotWritten():
+            return 507 if error.reason == "full" else 503
         case _:
             return 422
 

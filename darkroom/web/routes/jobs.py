@@ -38,7 +38,8 @@ def job_routes(queue: JobQueue, supervisor: Supervisor, words_of: WordsOf) -> AP
         return {
             "jobs": views,
             "ids": seen.ids,
-            "queue": queue_view(seen.state, words) | {"left": left_in_words(seen, supervisor, words)},
+            "queue": queue_view(seen.state, words, supervisor.unwritten())
+            | {"left": left_in_words(seen, supervisor, words)},
             "failed": [job_view(supervisor.status(job.id), words) | whose(job, client, words) for job in failures],
         }
 

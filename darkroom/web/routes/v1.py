@@ -49,6 +49,8 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
     404: {"model": Refusal, "description": "It does not exist"},
     409: {"model": Refusal, "description": "Its state does not allow this"},
     422: {"model": Refusal, "description": "A value is not allowed; `problems` names each"},
+    503: {"model": Refusal, "description": "The history cannot be written to just now"},
+    507: {"model": Refusal, "description": "The disk is full"},
 }
 
 Cursor = Annotated[int | None, Query(ge=1, le=2**63 - 1, description="`next` of the page before")]

@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 from gradio.events import api
 
-from darkroom.errors import InvalidRequest
+from darkroom.errors import InvalidRequest, NotWritten
 from darkroom.web.order import Counter
 from darkroom.web.routes.asking import client_named
 from darkroom.web.words.problems import ProblemWords
@@ -28,6 +28,8 @@ def build_submit(counter: Counter, problems: ProblemWords) -> None:
             jobs = counter.take(asked, client=client, key=request.headers.get("idempotency-key"))
         except InvalidRequest as error:
             raise gr.Error(" ".join(problems.sentences(error.problems)), print_exception=False) from error
+        except NotWritten as error:
+            raise gr.Error(str(error), print_exception=False) from error
         return {"jobs": [job.id for job in jobs], "seed": jobs[0].request.seed, "group": jobs[0].group}
 
     api(submit, api_name=NAME, concurrency_limit=MOST_AT_ONCE)
