@@ -5,12 +5,14 @@ Must not know: how a job runs, or how its state is kept.
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Body
-from pydantic import BaseModel, Field
+from fastapi import APIRouter, Depends
+from pydantic import Field
 
+from darkroom.errors import InvalidRequest, Problem, shown
 from darkroom.jobs.queue import JobQueue, QueueState
 from darkroom.jobs.supervisor import Supervisor
 from darkroom.web.routes.asking import RowId
+from darkroom.web.routes.named import Named, described, read_as
 from darkroom.web.routes.v1_models import JobList, JobView, QueueView, RowNumber, one_view, views_of
 
 MOST_NUMBERS = 20_000
@@ -18,19 +20,19 @@ MOST_NUMBERS = 20_000
 GroupName = Annotated[str, Field(min_length=1, max_length=64)]
 
 
-class _Numbers(BaseModel):
+class Numbers(Named):
     ids: Annotated[list[RowNumber], Field(min_length=1, max_length=MOST_NUMBERS)]
 
 
-class _Place(BaseModel):
+class Place(Named):
     before: RowNumber | None = Field(default=None, description="Another job; null: to the end")
     by: Annotated[int, Field(ge=-MOST_NUMBERS, le=MOST_NUMBERS)] = Field(
         default=0, description="So many places later in its client's line; less than 0: earlier. In place of before"
     )
 
 
-class _Last(BaseModel):
-    job: RowNumber | None = Field(default=None, description="The last job to be made; null: as if never said")
+class Last(Named):
+    job: RowNumber | None = Field(description="The last job to be made; null: as if never said")
 
 
 def queue_routes(queue: JobQueue, supervisor: Supervisor) -> APIRouter:
@@ -69,13 +71,13 @@ def queue_routes(queue: JobQueue, supervisor: Supervisor) -> APIRouter:
         supervisor.wake()
         return seen(queue.state())
 
-    @router.post("/queue/stop-after")
-    def stop_after(wish: _Last) -> QueueView:
+    @router.post("/queue/stop-after", openapi_extra=described(Last))
+    def stop_after(wish: Annotated[Last, Depends(read_as(Last))]) -> QueueView:
         queue.stop_after(wish.job)
         return seen(queue.state())
 
-    @router.post("/queue/front")
-    def move_to_front(numbers: _Numbers) -> QueueView:
+    @router.post("/queue/front", openapi_extra=described(Numbers))
+    def move_to_front(numbers: Annotated[Numbers, Depends(read_as(Numbers))]) -> QueueView:
         queue.move_to_front(numbers.ids)
         return seen(queue.state())
 
@@ -96,8 +98,10 @@ def many_routes(queue: JobQueue, supervisor: Supervisor) -> APIRouter:
     def cancel_waiting() -> dict[Literal["cancelled"], list[int]]:
         return {"cancelled": list(queue.cancel_all_waiting())}
 
-    @router.post("/queue/restore")
-    def restore_cancelled(numbers: _Numbers) -> dict[Literal["restored"], list[int]]:
+    @router.post("/queue/restore", openapi_extra=described(Numbers))
+    def restore_cancelled(
+        numbers: Annotated[Numbers, Depends(read_as(Numbers))],
+    ) -> dict[Literal["restored"], list[int]]:
         """Each waits again where it was in its client's line, and begins anew. What is not cancelled is passed over."""
         restored = list(queue.restore(numbers.ids))
         supervisor.wake()
@@ -128,8 +132,11 @@ def change_routes(queue: JobQueue, supervisor: Supervisor) -> APIRouter:
     """What can be done with one job."""
     router = APIRouter()
 
-    @router.post("/jobs/{job}/move")
-    def move_job(job: RowId, wish: Annotated[_Place, Body()]) -> JobView:
+    @router.post("/jobs/{job}/move", openapi_extra=described(Place))
+    def move_job(job: RowId, wish: Annotated[Place, Depends(read_as(Place))]) -> JobView:
+        if len(wish.model_fields_set) != 1:
+            value = shown(wish.model_dump(exclude_unset=True))
+            raise InvalidRequest(Problem(field="body", value=value, allowed="either before or by"))
         if "by" in wish.model_fields_set:
             queue.move_by(job, wish.by)
         else:
