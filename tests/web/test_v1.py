@@ -228,6 +228,27 @@ def test_the_line_is_changed_by_hand(client: TestClient) -> None:
     assert line(client) == [c, d, b]
 
 
+def test_one_that_rests_is_before_nobody_wherever_it_is_asked(house: House, client: TestClient) -> None:
+    rests, *others = ask(client, count=4)
+    house.queue.claim()
+    house.queue.pause_job(rests, None)
+    for running in (0, 1):
+        waiting = others[running:]
+        expected = {job: place + running for place, job in enumerate(waiting)}
+        answers = {
+            "jobs": client.get(f"{V1}/jobs").json()["jobs"],
+            "line": client.get(f"{V1}/queue/jobs").json()["jobs"],
+            "events": client.get(f"{V1}/events?after=0.0").json()["events"],
+            "each": [client.get(f"{V1}/jobs/{job}").json() for job in waiting],
+        }
+        for name, jobs in answers.items():
+            found = {job["id"]: job["progress"]["ahead"] for job in jobs if job["state"] == "waiting"}
+            assert found == expected, name
+        seen = client.get("/api/jobs").json()["jobs"]
+        assert {job["id"]: job["ahead"] for job in seen if job["state"] == "waiting"} == expected
+        house.queue.claim()
+
+
 def test_what_failed_can_be_given_up_and_still_says_why(house: House, client: TestClient) -> None:
     failed = ask(client, count=4)
     for job in failed:

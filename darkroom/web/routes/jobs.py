@@ -26,11 +26,11 @@ def job_routes(queue: JobQueue, supervisor: Supervisor, words_of: WordsOf) -> AP
         Pages ask this several times a second, so only a job that is being made is looked at closely.
         """
         seen, words = queue.overview(limit), words_of(request)
+        ahead = seen.ahead()
         views = []
-        for ahead, job in enumerate(seen.jobs):
-            is_waiting = job.state == "waiting"
-            if is_waiting:
-                view = waiting_view(job, ahead, words, supervisor.whole(job))
+        for job in seen.jobs:
+            if job.state == "waiting":
+                view = waiting_view(job, ahead[job.id], words, supervisor.whole(job))
             else:
                 view = job_view(supervisor.status(job.id), words)
             views.append(view | whose(job, client, words))

@@ -58,7 +58,7 @@ def queue_routes(queue: JobQueue, supervisor: Supervisor) -> APIRouter:
     @router.get("/queue/jobs")
     def queue_jobs(limit: Annotated[int, Field(ge=1, le=500)] = 100) -> JobList:
         seen_now = queue.overview(limit)
-        return JobList(jobs=views_of(seen_now.jobs, supervisor, seen_now.ids), next=None)
+        return JobList(jobs=views_of(seen_now.jobs, supervisor, seen_now.ahead()), next=None)
 
     @router.post("/queue/pause")
     def pause_queue() -> QueueView:

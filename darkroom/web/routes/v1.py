@@ -103,7 +103,7 @@ def _orders(counter: Counter, queue: JobQueue, library: Library, supervisor: Sup
     @router.post("/jobs", status_code=201, openapi_extra=order_schema())
     def submit(values: Values, client: Client, idempotency_key: Key = None) -> OrderView:
         jobs = counter.take(values, client=client, key=idempotency_key)
-        return OrderView(jobs=views_of(jobs, supervisor, queue.unfinished_ids()), group=jobs[0].group)
+        return OrderView(jobs=views_of(jobs, supervisor, queue.overview(0).ahead()), group=jobs[0].group)
 
     @router.get("/jobs")
     def list_jobs(
@@ -115,7 +115,7 @@ def _orders(counter: Counter, queue: JobQueue, library: Library, supervisor: Sup
     ) -> JobList:
         found = queue.page(cursor=cursor, limit=limit, states=state, client=client, group=group)
         following = found[-1].id if len(found) == limit else None
-        return JobList(jobs=views_of(found, supervisor, queue.unfinished_ids()), next=following)
+        return JobList(jobs=views_of(found, supervisor, queue.overview(0).ahead()), next=following)
 
     @router.get("/jobs/{job}")
     def job(job: RowId) -> JobView:
@@ -147,7 +147,8 @@ def _events(queue: JobQueue, supervisor: Supervisor) -> APIRouter:
 
     def told(found: tuple[Change, ...], after: str) -> EventList:
         place = f"{found[-1].number}.{found[-1].job.id}" if found else after
-        return EventList(events=views_of([change.job for change in found], supervisor), after=place)
+        jobs = [change.job for change in found]
+        return EventList(events=views_of(jobs, supervisor, queue.overview(0).ahead()), after=place)
 
     @router.get("/events")
     async def events(
