@@ -262,7 +262,7 @@ class Supervisor:
 
     def _begun(self, job: Job) -> bytes | None:
         try:
-            return self._checkpoints.of(job.id)
+            return self._checkpoints.of(job.id) if job.checkpoint else None
         except OSError as error:
             log.warning("Job %d: its checkpoint cannot be read, and it begins anew: %s", job.id, error)
             return None

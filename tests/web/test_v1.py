@@ -282,6 +282,17 @@ def test_a_group_is_cancelled_whole(house: House, client: TestClient) -> None:
     assert line(client) == [order["jobs"][0]["id"], *others]
 
 
+@pytest.mark.parametrize("what", ["queue", "group"])
+def test_of_what_is_cancelled_no_checkpoint_is_left(what: str, house: House, client: TestClient) -> None:
+    order = client.post(f"{V1}/jobs", json={"prompt": "a lake", "count": 2}).json()
+    job = order["jobs"][0]["id"]
+    house.queue.claim()
+    house.queue.put_back(job, checkpoint=house.library.checkpoints.keep(job, b"half of it"))
+    path = "/queue/cancel" if what == "queue" else f"/groups/{order['group']}/cancel"
+    assert job in client.post(V1 + path).json()["cancelled"]
+    assert house.library.checkpoints.of(job) is None
+
+
 def test_the_queue_is_paused_and_goes_on(house: House, client: TestClient) -> None:
     assert client.post(f"{V1}/queue/pause").json()["paused"] is True
     house.supervisor.start()

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends
 from pydantic import Field
 
 from darkroom.errors import InvalidRequest, Problem, shown
+from darkroom.history.checkpoints import Checkpoints
 from darkroom.jobs.queue import JobQueue, QueueState
 from darkroom.jobs.supervisor import Supervisor
 from darkroom.web.routes.asking import RowId
@@ -90,13 +91,16 @@ def queue_routes(queue: JobQueue, supervisor: Supervisor) -> APIRouter:
     return router
 
 
-def many_routes(queue: JobQueue, supervisor: Supervisor) -> APIRouter:
-    """What can be done with all jobs of a kind."""
+def many_routes(queue: JobQueue, supervisor: Supervisor, checkpoints: Checkpoints) -> APIRouter:
+    """What can be done with all jobs of a kind. What is cancelled does not go on from where it was."""
     router = APIRouter()
 
     @router.post("/queue/cancel")
     def cancel_waiting() -> dict[Literal["cancelled"], list[int]]:
-        return {"cancelled": list(queue.cancel_all_waiting())}
+        cancelled = list(queue.cancel_all_waiting())
+        for job in cancelled:
+            checkpoints.remove(job)
+        return {"cancelled": cancelled}
 
     @router.post("/queue/restore", openapi_extra=described(Numbers))
     def restore_cancelled(
@@ -120,6 +124,8 @@ def many_routes(queue: JobQueue, supervisor: Supervisor) -> APIRouter:
     @router.post("/groups/{group}/cancel")
     def cancel_group(group: GroupName) -> dict[Literal["cancelled"], list[int]]:
         cancelled = queue.cancel_group(group)
+        for job in cancelled:
+            checkpoints.remove(job)
         stopped = [job.id for job in queue.of_group(group) if job.state == "running"]
         for job in stopped:
             supervisor.stop(job)

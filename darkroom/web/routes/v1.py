@@ -86,7 +86,7 @@ def create_v1(
     app.include_router(_orders(counter, queue, library, supervisor))
     app.include_router(_events(queue, supervisor))
     app.include_router(queue_routes(queue, supervisor))
-    app.include_router(many_routes(queue, supervisor))
+    app.include_router(many_routes(queue, supervisor, library.checkpoints))
     app.include_router(change_routes(queue, supervisor))
     app.include_router(_pictures(library))
     app.include_router(docs_routes(app, words_of))
