@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Literal, TypeAlias
 
 from PIL import Image
-from sqlalchemy import ColumnElement, Text, cast, delete, func, select
+from sqlalchemy import ColumnElement, Text, cast, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from darkroom.errors import InvalidRequest, NotFound, NotWritten, Problem, shown
@@ -323,8 +323,7 @@ class Library:
             queue.forgotten = max(queue.forgotten or 0, latest)
             session.add(queue)
             for start in range(0, len(rows), AT_ONCE):
-                jobs = [row.job_id for row in rows[start : start + AT_ONCE]]
-                session.execute(delete(JobRow).where(JobRow.id.in_(jobs)))
+                _remove_jobs(session, [row.job_id for row in rows[start : start + AT_ONCE]])
         self._finish_removal(note)
         return tuple(row.id for row in rows)
 
@@ -354,6 +353,20 @@ def _rows(session: Session, ids: Sequence[int], *, for_change: bool = False) -> 
         query = query.order_by(PictureRow.id.desc())
         rows += session.scalars(query.with_for_update() if for_change else query)
     return rows
+
+
+def _remove_jobs(session: Session, ids: Sequence[int]) -> None:
+    """The key of an order goes on to the next job of it: while one is there, the order is not taken a second time."""
+    gone = JobRow.id.in_(ids)
+    keyed = session.scalars(
+        select(JobRow).where(gone, JobRow.idempotency_key.is_not(None), JobRow.group_id.is_not(None))
+    )
+    keys = [(row.group_id, row.idempotency_key, row.order_digest) for row in keyed]
+    session.execute(delete(JobRow).where(gone))
+    for group, key, digest in keys:
+        heir = select(func.min(JobRow.id)).where(JobRow.group_id == group).scalar_subquery()
+        key_on = update(JobRow).where(JobRow.id == heir)
+        session.execute(key_on.values(idempotency_key=key, order_digest=digest, changed=JobRow.changed))
 
 
 def _only(pictures: tuple[Picture, ...], id: int) -> Picture:
