@@ -43,7 +43,7 @@ def status_of(job: Job, progress: Progress, left: Left | None, ahead: int, unwri
         activity=progress.activity,
         part=progress.part,
         fraction=progress.fraction,
-        step={"waiting": 0, "done": job.request.steps}.get(job.state, progress.step),
+        step={"waiting": 0, "done": job.steps_made}.get(job.state, progress.step),
         of=job.request.steps,
         preview_number=progress.preview_number,
         left=left,

@@ -29,7 +29,7 @@ def resting(job: Job, ahead: int = 0, takes: Left | None = None) -> JobStatus:
         activity="starting" if job.state == "running" else job.state,
         part=None,
         fraction=None,
-        step=job.request.steps if job.state == "done" else 0,
+        step=job.steps_made if job.state == "done" else 0,
         of=job.request.steps,
         preview_number=0,
         left=takes,
