@@ -18,7 +18,7 @@ from darkroom.history.library import Library, Order
 from darkroom.history.search import LONGEST_SEARCH
 from darkroom.jobs.queue import Change, JobQueue, State
 from darkroom.jobs.supervisor import Supervisor
-from darkroom.web.order import Counter
+from darkroom.web.order import LONGEST_KEY, Counter
 from darkroom.web.picture_views import download_name
 from darkroom.web.refusals import say_errors
 from darkroom.web.routes.asking import Client, ProblemWordsOf, RowId, WordsOf
@@ -57,7 +57,11 @@ Cursor = Annotated[int | None, Query(ge=1, le=2**63 - 1, description="`next` of 
 Limit = Annotated[int, Query(ge=1, le=LARGEST_PAGE)]
 Key = Annotated[
     str | None,
-    Header(min_length=1, max_length=200, description="Of your choice. An order sent again with its key is taken once"),
+    Header(
+        min_length=1,
+        max_length=LONGEST_KEY,
+        description="Of your choice. An order sent again with its key is taken once",
+    ),
 ]
 
 
@@ -121,14 +125,14 @@ def _orders(counter: Counter, queue: JobQueue, library: Library, supervisor: Sup
     def job(job: RowId) -> JobView:
         return one_view(job, supervisor)
 
-    @router.get("/jobs/{job}/preview", response_class=Response)
+    @router.get("/jobs/{job}/preview", response_class=Response, responses=_file("image/jpeg"))
     def preview(job: RowId) -> Response:
         jpeg = supervisor.preview(job)
         if jpeg is None:
             raise NotFound("picture", f"preview of job {job}")
         return Response(jpeg, media_type="image/jpeg")
 
-    @router.get("/jobs/{job}/picture", response_class=FileResponse)
+    @router.get("/jobs/{job}/picture", response_class=FileResponse, responses=_file("image/png"))
     def job_picture(job: RowId) -> FileResponse:
         picture = queue.get(job).picture
         if picture is None:
@@ -189,11 +193,17 @@ def _pictures(library: Library) -> APIRouter:
     def picture(picture: RowId) -> PictureView:
         return picture_view_of(library.get(picture))
 
-    @router.get("/pictures/{picture}/file", response_class=FileResponse)
+    @router.get("/pictures/{picture}/file", response_class=FileResponse, responses=_file("image/png"))
     def picture_file(picture: RowId) -> FileResponse:
         return _png(library, picture)
 
     return router
+
+
+def _file(media_type: str) -> dict[int | str, dict[str, Any]]:
+    """An answer that is a file, for OpenAPI."""
+    content = {media_type: {"schema": {"type": "string", "format": "binary"}}}
+    return {200: {"description": "The file itself", "content": content}}
 
 
 def _png(library: Library, picture: int) -> FileResponse:
