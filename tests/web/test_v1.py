@@ -59,7 +59,8 @@ NAMES = {
     "EventList": "events after",
     "PictureView": "id job created_at width height starred in_trash request facts file thumbnail",
     "PictureList": "pictures next",
-    "Refusal": "error words",
+    "Refusal": "error words problems",
+    "ProblemView": "field value allowed words",
 }
 
 
@@ -106,6 +107,13 @@ def test_answers_have_the_names_that_are_described(house: House, client: TestCli
     assert set(NAMES["QueueView"].split()) == set(client.get(f"{V1}/queue").json())
 
 
+def test_files_are_described_by_their_type(client: TestClient) -> None:
+    paths = client.get(f"{V1}/openapi.json").json()["paths"]
+    for path, kind in (("picture", "png"), ("preview", "jpeg")):
+        assert list(paths[f"/jobs/{{job}}/{path}"]["get"]["responses"]["200"]["content"]) == [f"image/{kind}"]
+    assert list(paths["/pictures/{picture}/file"]["get"]["responses"]["200"]["content"]) == ["image/png"]
+
+
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_the_document_names_every_address_and_fetches_nothing(language: str, client: TestClient) -> None:
     page = client.get(f"{V1}/docs?lang={language}")
@@ -114,6 +122,7 @@ def test_the_document_names_every_address_and_fetches_nothing(language: str, cli
         assert f"<b>{method}</b> <code>{V1}{path}</code>" in page.text, name
     assert re.findall(r'(?:src|href)="(?!/)[^"]*"', page.text) == []
     assert "<script" not in page.text
+    assert "`" not in re.sub(r"<pre>.*?</pre>", "", page.text, flags=re.DOTALL)
     words = next(words for words in load_words().values() if words.language == language)
     assert words.say("api.about") in html.unescape(page.text)
 

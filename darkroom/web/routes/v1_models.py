@@ -107,9 +107,17 @@ class PictureList(BaseModel):
     next: int | None
 
 
+class ProblemView(BaseModel):
+    field: str
+    value: str = Field(description="As it was sent, shortened")
+    allowed: str = Field(description="What is allowed, in English")
+    words: str = Field(description="A sentence for people, in the language asked for")
+
+
 class Refusal(BaseModel):
     error: str = Field(description="A code for programs")
     words: str = Field(description="A sentence for people, in the language asked for")
+    problems: list[ProblemView] = Field(default=[], description="Each value that is not allowed; only of 422")
 
 
 def view_of(status: JobStatus) -> JobView:
