@@ -6,6 +6,7 @@ DarkroomError
 ├── NotFound            a job, picture, model or style with that name does not exist
 ├── NotPossibleNow      a job's state does not allow what a person wants of it
 ├── HistoryUnusable     the history cannot be read or written, is from a newer version, or is in use
+├── NotWritten          the history cannot take anything up just now: its disk is full, or may not be written
 ├── StylesUnusable      the file of styles holds something that is not a style
 ├── ModelUnusable       weights are missing, damaged or of a kind this version cannot run
 ├── DownloadFailed      a file could not be fetched from a hub, or kept
@@ -118,6 +119,23 @@ class HistoryUnusable(DarkroomError):
     @property
     def details(self) -> Mapping[str, str]:
         return {"reason": self.reason, "where": self.where}
+
+
+class NotWritten(DarkroomError):
+    """`reason` is one of `SENTENCES`. Nothing was changed; the same may be possible a moment later."""
+
+    SENTENCES: Mapping[str, str] = {
+        "full": "The disk is full, so this could not be kept. Make room on the disk of the history, then try again",
+        "refused": (
+            "The history cannot be written to, so this could not be kept. Check that its folder may be written, "
+            "then try again"
+        ),
+    }
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        self.code = f"not_written_{reason}"
+        super().__init__(self.SENTENCES[reason] + ".")
 
 
 class StylesUnusable(DarkroomError):

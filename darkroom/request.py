@@ -4,6 +4,7 @@ The one place for the fields, their ranges, units and defaults that hold for eve
 beyond that stands in `catalog`. Must not know: forms, rows, or how pictures are made.
 """
 
+import re
 import secrets
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Protocol
@@ -152,12 +153,16 @@ def _allowed(kind: str, message: str, context: Mapping[str, Any]) -> str:
             return "no such field"
         case "missing":
             return "a value"
-        case "tuple_type":
+        case "tuple_type" | "list_type":
             return "a list"
-        case "literal_error":
-            return "one of " + str(context["expected"]).replace("'", "").replace(" or ", ", ")
         case "path_type":
             return "a path"
+        case "too_short":
+            return f"at least {context['min_length']} of them"
+        case "bool_type" | "bool_parsing":
+            return "true or false"
+        case "literal_error":
+            return f"one of {_names(context['expected'])}"
         case "too_long":
             return f"at most {context['max_length']} of them"
         case "int_type" | "int_from_float" | "int_parsing":
@@ -172,6 +177,11 @@ def _allowed(kind: str, message: str, context: Mapping[str, Any]) -> str:
             return str(context["error"])
         case _:
             return message
+
+
+def _names(expected: str) -> str:
+    """Of "'newest' or 'oldest'"."""
+    return ", ".join(re.findall(r"'([^']*)'", expected))
 
 
 def _number(value: float) -> str:

@@ -4,16 +4,16 @@ import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
+from sqlite3 import SQLITE_CANTOPEN, SQLITE_FULL, SQLITE_IOERR, SQLITE_READONLY, OperationalError
 from sqlite3 import Connection as SqliteConnection
-from sqlite3 import OperationalError
 from threading import Lock
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, NoSuchModuleError
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import ConnectionPoolEntry, NullPool, Pool
 
-from darkroom.errors import HistoryUnusable, InvalidConfig, Problem
+from darkroom.errors import HistoryUnusable, InvalidConfig, NotWritten, Problem
 from darkroom.history import migrations
 
 SQLITE_FILE = "history.db"
@@ -78,10 +78,17 @@ class Database:
         """A session that is committed at the end of the block, or not at all. One writer at a time on SQLite.
 
         `durable` is for what a person has been promised: it is on the disk when the block ends, come a power cut.
+        Raises NotWritten when the disk does not take it.
         """
         engine = self._durable_writer if durable else self._writer
-        with self._turn, Session(engine, expire_on_commit=False) as session, session.begin():
-            yield session
+        try:
+            with self._turn, Session(engine, expire_on_commit=False) as session, session.begin():
+                yield session
+        except (DatabaseError, OperationalError) as error:
+            reason = _why_not_written(error)
+            if reason is None:
+                raise
+            raise NotWritten(reason) from error
 
     def close(self) -> None:
         self._engine.dispose()
@@ -141,6 +148,18 @@ def _create_engine(url: URL, *, poolclass: type[Pool] | None = None, foreign_key
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     return engine
+
+
+def _why_not_written(error: Exception) -> str | None:
+    """None where the disk is not the reason. The lower bits of SQLite's code are the kind of error."""
+    found = error.orig if isinstance(error, DatabaseError) else error
+    match getattr(found, "sqlite_errorcode", 0) & 0xFF:
+        case code if code == SQLITE_FULL:
+            return "full"
+        case code if code in (SQLITE_READONLY, SQLITE_IOERR, SQLITE_CANTOPEN):
+            return "refused"
+        case _:
+            return None
 
 
 def _write_ahead(connection: SqliteConnection) -> None:

@@ -6,16 +6,16 @@ Must not know: how pictures are made, or who looks at them.
 
 import json
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Literal, TypeAlias
 
 from PIL import Image
 from sqlalchemy import ColumnElement, Text, cast, delete, func, select
-from sqlalchemy.orm import Session
 
-from darkroom.errors import InvalidRequest, NotFound, Problem, shown
+from darkroom.errors import InvalidRequest, NotFound, NotWritten, Problem, shown
 from darkroom.files import temporaries, write_whole
 from darkroom.history.checkpoints import Checkpoints
 from darkroom.history.database import Database
@@ -23,14 +23,12 @@ from darkroom.history.entries import Neighbours, Picture, Trash, picture_of
 from darkroom.history.metadata.write import png_text
 from darkroom.history.pictures import png_bytes, size_of, thumbnail_bytes, thumbnail_of
 from darkroom.history.removal import is_disk_full, note_removal, noted, remove_first, remove_noted, unfinished_removals
+from darkroom.history.rows import AT_ONCE, remove_jobs, rows_of
 from darkroom.history.search import Search, split
 from darkroom.history.tables import KEPT, LARGEST_ID, TRASH, JobRow, PictureRow, QueueRow
 from darkroom.request import GenerationRequest
 
 __all__ = ["Library", "Neighbours", "Order", "Picture", "Trash"]
-
-AT_ONCE = 5000
-"""How many values one query is given: databases have a limit."""
 
 PICTURES = "pictures"
 THUMBNAILS = "thumbnails"
@@ -65,7 +63,7 @@ class Library:
         """Keep a running job's picture and mark the job done. `pixels` are RGB, row by row.
 
         A job has one picture: when it has one already, that one is returned and nothing changes.
-        Raises OSError when the files cannot be written.
+        Raises OSError when the files cannot be written, NotWritten when the row cannot.
         """
         existing = self._picture_of(job)
         if existing is not None:
@@ -74,36 +72,13 @@ class Library:
         now = datetime.now(UTC)
         file = f"{PICTURES}/{now:%Y/%m}/{job:06d}-{request.seed}-{secrets.token_hex(4)}.png"
         image = Image.frombytes("RGB", (width, height), pixels)
-        picture_path, thumbnail_path = self._folder / file, self._folder / _thumbnail_of(file)
-        write_whole(picture_path, png_bytes(image, png_text(request, facts)))
-        write_whole(thumbnail_path, thumbnail_bytes(image))
-        with self._database.writing(durable=True) as session:
-            job_row = session.get(JobRow, job)
-            if job_row is None:
-                raise NotFound("job", job)
-            if job_row.picture is not None:  # another thread was faster
-                picture_path.unlink()
-                thumbnail_path.unlink()
-                return picture_of(job_row.picture)
-            job_row.become("done")
-            job_row.finished_at = now
-            job_row.error_code = job_row.error_detail = job_row.checkpoint = None
-            row = PictureRow(
-                job_id=job,
-                created_at=now,
-                file=file,
-                request=request.model_dump(mode="json"),
-                facts=dict(facts),
-                prompt=request.prompt,
-                negative_prompt=request.negative_prompt,
-                model=request.model,
-                seed=request.seed,
-                width=width,
-                height=height,
-            )
-            session.add(row)
-            session.flush()
-            return picture_of(row)
+        with self._whole_or_not_at_all(job, file):
+            write_whole(self._folder / file, png_bytes(image, png_text(request, facts)))
+            write_whole(self._folder / _thumbnail_of(file), thumbnail_bytes(image))
+            picture = self._add_row(job, file, now, request, facts, image.size)
+        if picture.file != file:  # another thread was faster
+            self._unlink(file)
+        return picture
 
     def page(
         self,
@@ -219,7 +194,7 @@ class Library:
     def some(self, ids: Sequence[int]) -> tuple[Picture, ...]:
         """Those of these pictures that exist, newest first."""
         with self._database.reading() as session:
-            return tuple(picture_of(row) for row in _rows(session, ids))
+            return tuple(picture_of(row) for row in rows_of(session, ids))
 
     def star(self, id: int, starred: bool) -> Picture:
         """Raises NotFound."""
@@ -293,9 +268,54 @@ class Library:
             self._finish_removal(note)
         return len(found)
 
+    def _add_row(
+        self, job: int, file: str, now: datetime, request: GenerationRequest, facts: Facts, size: tuple[int, int]
+    ) -> Picture:
+        """Or the one that there is."""
+        with self._database.writing(durable=True) as session:
+            job_row = session.get(JobRow, job)
+            if job_row is None:
+                raise NotFound("job", job)
+            if job_row.picture is not None:
+                return picture_of(job_row.picture)
+            job_row.become("done")
+            job_row.finished_at = now
+            job_row.error_code = job_row.error_detail = job_row.checkpoint = None
+            row = PictureRow(
+                job_id=job,
+                created_at=now,
+                file=file,
+                request=request.model_dump(mode="json"),
+                facts=dict(facts),
+                prompt=request.prompt,
+                negative_prompt=request.negative_prompt,
+                model=request.model,
+                seed=request.seed,
+                width=size[0],
+                height=size[1],
+            )
+            session.add(row)
+            session.flush()
+            return picture_of(row)
+
+    @contextmanager
+    def _whole_or_not_at_all(self, job: int, file: str) -> Iterator[None]:
+        """Where the disk does not take all of it, what it took goes again: the same is tried later, perhaps often."""
+        try:
+            yield
+        except (OSError, NotWritten):
+            if self._picture_of(job) is None:
+                self._unlink(file)
+            raise
+
+    def _unlink(self, file: str) -> None:
+        for name in (file, _thumbnail_of(file)):
+            with suppress(OSError):
+                (self._folder / name).unlink()
+
     def _change(self, ids: Sequence[int], change: Callable[[PictureRow], None]) -> tuple[Picture, ...]:
         with self._database.writing(durable=True) as session:
-            rows = _rows(session, ids, for_change=True)
+            rows = rows_of(session, ids, for_change=True)
             for row in rows:
                 change(row)
             return tuple(picture_of(row) for row in rows)
@@ -304,7 +324,7 @@ class Library:
         """Pictures of the trash. A cut between rows and files is made good by the next `sweep`."""
         try:
             ids, note = self._let_go(condition)
-        except Exception as error:
+        except (OSError, NotWritten) as error:
             if not is_disk_full(error):
                 raise
             # Removing makes room and needs a little itself. A thumbnail can go first: it would be made anew.
@@ -330,8 +350,7 @@ class Library:
             queue.forgotten = max(queue.forgotten or 0, latest)
             session.add(queue)
             for start in range(0, len(rows), AT_ONCE):
-                jobs = [row.job_id for row in rows[start : start + AT_ONCE]]
-                session.execute(delete(JobRow).where(JobRow.id.in_(jobs)))
+                remove_jobs(session, [row.job_id for row in rows[start : start + AT_ONCE]])
         return tuple(row.id for row in rows), note
 
     def _finish_removal(self, note: Path) -> None:
@@ -349,17 +368,6 @@ class Library:
         with self._database.reading() as session:
             row = session.scalar(select(PictureRow).where(PictureRow.job_id == job))
             return None if row is None else picture_of(row)
-
-
-def _rows(session: Session, ids: Sequence[int], *, for_change: bool = False) -> list[PictureRow]:
-    """Newest first."""
-    wanted = sorted({id for id in ids if abs(id) <= LARGEST_ID}, reverse=True)
-    rows: list[PictureRow] = []
-    for start in range(0, len(wanted), AT_ONCE):
-        query = select(PictureRow).where(PictureRow.id.in_(wanted[start : start + AT_ONCE]))
-        query = query.order_by(PictureRow.id.desc())
-        rows += session.scalars(query.with_for_update() if for_change else query)
-    return rows
 
 
 def _only(pictures: tuple[Picture, ...], id: int) -> Picture:

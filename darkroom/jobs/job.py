@@ -41,6 +41,7 @@ class Job:
     `error_code` says why it failed or, while it is waiting or running, why an earlier attempt did. `rung` is by how
     much its plan is cheaper than the first one; `faults` are those of the attempts since it was submitted, or tried
     again by a person. `checkpoint` names the file from which it can go on. `position` orders a client's waiting jobs.
+    `steps_done` of its picture, if a person had it finished early.
     """
 
     id: int
@@ -59,6 +60,12 @@ class Job:
     rung: int = 0
     faults: tuple[Fault, ...] = ()
     checkpoint: str | None = None
+    steps_done: int | None = None
+
+    @property
+    def steps_made(self) -> int:
+        """Of one that is done."""
+        return self.request.steps if self.steps_done is None else self.steps_done
 
     @property
     def is_given_up(self) -> bool:
@@ -84,6 +91,7 @@ def job_of(row: JobRow) -> Job:
         rung=row.rung,
         faults=tuple(_fault_of(fault) for fault in row.faults),
         checkpoint=row.checkpoint,
+        steps_done=None if row.picture is None else row.picture.facts.get("steps_done"),
     )
 
 

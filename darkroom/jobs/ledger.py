@@ -7,7 +7,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from sqlalchemy import case, func, select, tuple_
+from sqlalchemy import func, select, tuple_
 from sqlalchemy.orm import Session
 
 from darkroom.errors import NotFound
@@ -48,13 +48,18 @@ class Failure:
 class Overview:
     """The queue at one moment: the running job, those that rest, then `waiting` in the order in which they will run.
 
-    `ids` are all of them, `jobs` the first few.
+    `ids` are all of them, `jobs` the first few. `running` are the numbers of those that are being made.
     """
 
     jobs: tuple[Job, ...]
     ids: tuple[int, ...]
+    running: tuple[int, ...]
     waiting: tuple[int, ...]
     state: QueueState
+
+    def ahead(self) -> Mapping[int, int]:
+        """Of each that waits: how many are made before it. Those that rest are not."""
+        return {id: len(self.running) + place for place, id in enumerate(self.waiting)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +83,7 @@ class _Line:
     """All unfinished jobs in their order, as they are since the change of this number. `jobs` are the first of them."""
 
     change: int
+    running: tuple[int, ...] = ()
     waiting: tuple[int, ...] = ()
     ids: tuple[int, ...] = ()
     jobs: tuple[Job, ...] = ()
@@ -122,13 +128,14 @@ class JobLedger:
         if line.change != change or not line.reaches(limit):
             with self._looking, self._database.reading() as session:
                 line, state = self._look(session, limit), _state_of(session)
-        return Overview(jobs=line.jobs[:limit], ids=line.ids, waiting=line.waiting, state=state)
+        return Overview(jobs=line.jobs[:limit], ids=line.ids, running=line.running, waiting=line.waiting, state=state)
 
     def _look(self, session: Session, limit: int | None) -> _Line:
         line, change = self._line, _last_change(session)
         if line.change != change:
-            begun, waiting = _begun_ids(session), tuple(ids_in_line(session))
-            line = _Line(change=change, ids=(*begun, *waiting), waiting=waiting)
+            running, resting = _ids_in(session, "running"), _ids_in(session, "paused")
+            waiting = tuple(ids_in_line(session))
+            line = _Line(change=change, ids=(*running, *resting, *waiting), running=running, waiting=waiting)
         if not line.reaches(limit):
             line = replace(line, jobs=line.jobs + _jobs_of(session, line.ids[len(line.jobs) : limit]))
         self._line = line
@@ -179,10 +186,7 @@ class JobLedger:
 
     def ahead(self, id: int) -> int:
         """How many jobs come before this one, the running one included. 0 unless it waits."""
-        seen = self.overview(1)
-        if id not in seen.waiting:
-            return 0
-        return sum(job.state == "running" for job in seen.jobs) + seen.waiting.index(id)
+        return self.overview(0).ahead().get(id, 0)
 
     def last_faults(self, limit: int = 2) -> tuple[Failure, ...]:
         """The jobs that failed last, newest first: without one that was done between them, since the queue went on."""
@@ -246,10 +250,8 @@ def _state_of(session: Session) -> QueueState:
     return QueueState(paused=row.paused, code=row.why_code, detail=row.why_detail, stop_after=row.stop_after)
 
 
-def _begun_ids(session: Session) -> list[int]:
-    running_first = case((JobRow.state == "running", 0), else_=1)
-    begun = select(JobRow.id).where(JobRow.state.in_(("running", "paused"))).order_by(running_first, JobRow.id)
-    return list(session.scalars(begun))
+def _ids_in(session: Session, state: State) -> tuple[int, ...]:
+    return tuple(session.scalars(select(JobRow.id).where(JobRow.state == state).order_by(JobRow.id)))
 
 
 def _jobs_of(session: Session, ids: Sequence[int]) -> tuple[Job, ...]:

@@ -7,14 +7,24 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
 from darkroom.errors import InvalidRequest, NotFound, NotPossibleNow, Problem, shown
 from darkroom.history.tables import LARGEST_ID, IllegalTransition, JobRow, QueueRow
 from darkroom.jobs.job import Fault, Job, State, job_of
-from darkroom.jobs.ledger import Change, Failure, JobLedger, QueueState
-from darkroom.jobs.line import give_turn_back, next_in_line, place_before, place_first, place_last, take_turn
+from darkroom.jobs.ledger import AT_ONCE, Change, Failure, JobLedger, QueueState
+from darkroom.jobs.line import (
+    WAITING,
+    give_turn_back,
+    ids_in_line,
+    next_in_line,
+    place_before,
+    place_by,
+    place_first,
+    place_last,
+    take_turn,
+)
 from darkroom.request import GenerationRequest
 
 __all__ = ["Change", "Failure", "Fault", "Job", "JobQueue", "QueueState", "State"]
@@ -57,11 +67,9 @@ class JobQueue(JobLedger):
             state = session.get(QueueRow, 1)
             if state is not None and state.paused:
                 return None
-            if state is not None and state.stop_after is not None:
-                last = session.get(JobRow, state.stop_after)
-                if last is None or last.state not in ("waiting", "running"):
-                    state.paused, state.why_code, state.stop_after = True, None, None
-                    return None
+            if state is not None and state.stop_after is not None and not _may_still_end(session, state.stop_after):
+                state.paused, state.why_code, state.stop_after = True, None, None
+                return None
             row = session.scalar(next_in_line(among).with_for_update(of=JobRow, skip_locked=True))
             if row is None:
                 return None
@@ -144,11 +152,32 @@ class JobQueue(JobLedger):
             return True
 
     def cancel_group(self, group: str) -> tuple[int, ...]:
-        """Those of the jobs submitted together that wait; which ones. A running one is the supervisor's to stop."""
-        return self._cancel_all(group)
+        """Those of the jobs submitted together that wait or rest; which ones, in the order of the line.
+
+        A running one is the supervisor's to stop.
+        """
+        return self._cancel_all(JobRow.group_id == group, JobRow.state.in_(("paused", "waiting")))
 
     def cancel_all_waiting(self) -> tuple[int, ...]:
-        return self._cancel_all(None)
+        """Which ones, in the order in which they would have run. What a person has laid aside stays there."""
+        return self._cancel_all(WAITING)
+
+    def restore(self, ids: Sequence[int]) -> tuple[int, ...]:
+        """Cancelled jobs wait again, each where it was in its client's line, and begin anew on the first rung.
+
+        Which ones, in that order. What is not cancelled is passed over.
+        """
+        wanted = sorted({id for id in ids if abs(id) <= LARGEST_ID})
+        restored: set[int] = set()
+        with self._database.writing(durable=True) as session:
+            for start in range(0, len(wanted), AT_ONCE):
+                here = JobRow.id.in_(wanted[start : start + AT_ONCE])
+                query = select(JobRow).where(JobRow.state == "cancelled", here).with_for_update(of=JobRow)
+                for row in session.scalars(query).all():
+                    _begin_anew(row)
+                    restored.add(row.id)
+            session.flush()
+            return tuple(id for id in ids_in_line(session) if id in restored)
 
     def retry(self, id: int) -> None:
         """A failed or cancelled job waits again, at the end of its client's line, and begins anew on the first rung.
@@ -158,13 +187,15 @@ class JobQueue(JobLedger):
         with self._changing(id) as (session, row):
             if row.state not in ("failed", "cancelled"):
                 raise NotPossibleNow(id, row.state)
-            _begin_anew(session, row)
+            place_last(session, [row], row.client)
+            _begin_anew(row)
 
     def retry_failed(self) -> tuple[int, ...]:
         """Every failed job, the oldest first; which ones."""
         with self._changing_failed() as (session, rows):
             for row in rows:
-                _begin_anew(session, row)
+                place_last(session, [row], row.client)
+                _begin_anew(row)
             return tuple(row.id for row in rows)
 
     def dismiss(self, id: int) -> None:
@@ -202,13 +233,16 @@ class JobQueue(JobLedger):
 
     def move(self, id: int, before: int | None) -> None:
         """Before that job, or to the end. Of another client's job it is a wish: clients take turns all the same."""
-        with self._changing(id) as (session, row):
-            if row.state != "waiting":
-                raise NotPossibleNow(id, row.state)
+        with self._moving(id) as (session, row):
             if before is None:
                 place_last(session, [row], row.client)
             elif before != id:
-                place_before(session, row, before)
+                place_before(session, row, _row_of(session, before))
+
+    def move_by(self, id: int, by: int) -> None:
+        """So many places later in its client's line, or earlier where `by` is less than 0, as far as the line goes."""
+        with self._moving(id) as (session, row):
+            place_by(session, row, by)
 
     # --- the whole queue
 
@@ -218,9 +252,13 @@ class JobQueue(JobLedger):
             row.paused, row.why_code, row.why_detail, row.stop_after = True, code, detail, None
 
     def resume_queue(self) -> None:
-        with self._changing_queue() as row:
-            row.paused, row.why_code, row.why_detail, row.stop_after = False, None, None, None
+        """The wish to stop after a job still holds, unless that job has ended meanwhile."""
+        with self._database.writing(durable=True) as session:
+            row = _queue_row(session)
+            row.paused, row.why_code, row.why_detail = False, None, None
             row.resumed_at = _now()
+            if row.stop_after is not None and not _may_still_end(session, row.stop_after):
+                row.stop_after = None
 
     def stop_after(self, id: int | None) -> None:
         """The queue pauses when this job has ended, however it ends. None takes the wish back."""
@@ -264,21 +302,27 @@ class JobQueue(JobLedger):
             session.flush()
             return tuple(job_of(row) for row in rows)
 
-    def _cancel_all(self, group: str | None) -> tuple[int, ...]:
-        query = select(JobRow).where(JobRow.state.in_(("waiting", "paused"))).order_by(JobRow.id)
-        query = query if group is None else query.where(JobRow.group_id == group)
+    def _cancel_all(self, *which: ColumnElement[bool]) -> tuple[int, ...]:
+        query = select(JobRow).where(*which).order_by(JobRow.id)
         with self._database.writing(durable=True) as session:
+            line = ids_in_line(session)
             rows = session.scalars(query.with_for_update(of=JobRow)).all()
             for row in rows:
                 _cancel(row)
-            return tuple(row.id for row in rows)
+            cancelled = {row.id for row in rows}
+            in_line = [id for id in line if id in cancelled]
+            return (*sorted(cancelled.difference(in_line)), *in_line)
 
     @contextmanager
     def _changing(self, id: int) -> Iterator[tuple[Session, JobRow]]:
         with self._database.writing(durable=True) as session:
-            row = session.get(JobRow, id, with_for_update={"of": JobRow}) if abs(id) <= LARGEST_ID else None
-            if row is None:
-                raise NotFound("job", id)
+            yield session, _row_of(session, id)
+
+    @contextmanager
+    def _moving(self, id: int) -> Iterator[tuple[Session, JobRow]]:
+        with self._changing(id) as (session, row):
+            if row.state != "waiting":
+                raise NotPossibleNow(id, row.state)
             yield session, row
 
     @contextmanager
@@ -290,11 +334,28 @@ class JobQueue(JobLedger):
     @contextmanager
     def _changing_queue(self) -> Iterator[QueueRow]:
         with self._database.writing(durable=True) as session:
-            row = session.get(QueueRow, 1)
-            if row is None:
-                row = QueueRow(id=1, paused=False)
-                session.add(row)
-            yield row
+            yield _queue_row(session)
+
+
+def _row_of(session: Session, id: int) -> JobRow:
+    """To be changed. Raises NotFound."""
+    row = session.get(JobRow, id, with_for_update={"of": JobRow}) if abs(id) <= LARGEST_ID else None
+    if row is None:
+        raise NotFound("job", id)
+    return row
+
+
+def _queue_row(session: Session) -> QueueRow:
+    row = session.get(QueueRow, 1)
+    if row is None:
+        row = QueueRow(id=1, paused=False)
+        session.add(row)
+    return row
+
+
+def _may_still_end(session: Session, id: int) -> bool:
+    row = session.get(JobRow, id)
+    return row is not None and row.state in ("waiting", "running")
 
 
 def _ordered_before(session: Session, client: str, key: str) -> JobRow | None:
@@ -321,9 +382,8 @@ def _wait_again(session: Session, row: JobRow) -> None:
     give_turn_back(session, row.client)
 
 
-def _begin_anew(session: Session, row: JobRow) -> None:
-    """At the end of its client's line, and on the first rung."""
-    place_last(session, [row], row.client)
+def _begin_anew(row: JobRow) -> None:
+    """On the first rung."""
     row.become("waiting")
     row.started_at = row.finished_at = row.error_code = row.error_detail = row.checkpoint = None
     row.rung, row.faults = 0, []

@@ -8,11 +8,11 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 
 from darkroom.catalog import ModelEntry, find_model
-from darkroom.errors import EngineLost, NotFound, NotPossibleNow
+from darkroom.errors import EngineLost, NotFound, NotPossibleNow, NotWritten
 from darkroom.history.library import Library
 from darkroom.jobs.attempt import Attempt, EngineHangs, Listeners, Patience, StopIgnored
 from darkroom.jobs.engine import Engine, EngineFactory
@@ -25,6 +25,8 @@ from darkroom.jobs.messages import Checkpoint, Done, Failed, Run, Stopped
 from darkroom.jobs.postmortem import Cause, Samples, cause_of_failure, cause_of_hang, cause_of_loss
 from darkroom.jobs.progress import Activity, Progress, ProgressBoard
 from darkroom.jobs.queue import JobQueue
+from darkroom.jobs.status import JobStatus, status_of
+from darkroom.jobs.unwritten import Unwritten
 from darkroom.jobs.wishes import JobWishes, Wish
 from darkroom.request import GenerationRequest
 
@@ -34,29 +36,6 @@ log = logging.getLogger(__name__)
 
 IDLE_LOOK_SECONDS = 1.0
 """How often an idle engine is looked after."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class JobStatus:
-    """A job, and how far it is at this moment.
-
-    `part` and `fraction` are of the loading, `step` and `of` of the denoising. `preview_number` is 0 while there is
-    none and grows with each. `notice` is why an earlier attempt failed, while the job is being tried again.
-    `ahead` counts the jobs before it. `left` is what it still takes; of one that waits, what it will take. `pace` is
-    the seconds of its own steps.
-    """
-
-    job: Job
-    activity: Activity
-    part: str | None
-    fraction: float | None
-    step: int
-    of: int
-    preview_number: int
-    left: Left | None
-    pace: float | None
-    notice: str | None
-    ahead: int
 
 
 class Supervisor:
@@ -88,6 +67,7 @@ class Supervisor:
         self._idle_since = 0.0
         self._unsettled = False
         self._closing = threading.Event()
+        self._unwritten = Unwritten(patience.after_fault, self._closing)
         self._releasing = threading.Event()
         self._woken = threading.Event()
         self._thread = threading.Thread(target=self._work, name="supervisor", daemon=True)
@@ -96,7 +76,11 @@ class Supervisor:
 
     def start(self) -> None:
         """Takes up what an earlier server left behind, then works in its own thread."""
-        self._queue.recover()
+        try:
+            self._queue.recover()
+        except NotWritten as error:
+            self._unsettled = True
+            self._unwritten.note(error)
         self._checkpoints.sweep(self._queue.unfinished_ids())
         self._thread.start()
 
@@ -117,9 +101,18 @@ class Supervisor:
         self._woken.set()
 
     def stop(self, job_id: int) -> None:
-        """A person no longer wants this job. Too late is no error. Raises NotFound."""
-        # Asked twice: it may be put back in the moment between.
-        if self._queue.cancel_waiting(job_id) or (self._ask(job_id, "stop") and self._queue.cancel_waiting(job_id)):
+        """A person no longer wants this job. Too late is no error. Raises NotFound, and NotWritten while it waits."""
+        # It may be put back, or begin, in the moment between.
+        is_asked = self._ask(job_id, "stop")
+        try:
+            is_cancelled = self._queue.cancel_waiting(job_id)
+            if not is_cancelled and not is_asked and self._ask(job_id, "stop"):
+                is_cancelled = self._queue.cancel_waiting(job_id)
+        except NotWritten:
+            if not is_asked:
+                raise
+            return
+        if is_cancelled:
             self._checkpoints.remove(job_id)
 
     def pause(self, job_id: int) -> None:
@@ -136,21 +129,8 @@ class Supervisor:
         """Raises NotFound."""
         job = self._queue.get(job_id)
         progress = self._board.get(job_id) or Progress(activity="starting")
-        if job.state != "running":
-            progress = progress.entering(job.state)
-        return JobStatus(
-            job=job,
-            activity=progress.activity,
-            part=progress.part,
-            fraction=progress.fraction,
-            step={"waiting": 0, "done": job.request.steps}.get(job.state, progress.step),
-            of=job.request.steps,
-            preview_number=progress.preview_number,
-            left=self._left(job, progress),
-            pace=progress.pace if job.state == "running" else None,
-            notice=job.error_code if job.state in ("waiting", "running") else None,
-            ahead=self._queue.ahead(job_id) if job.state == "waiting" else 0,
-        )
+        ahead = self._queue.ahead(job_id) if job.state == "waiting" else 0
+        return status_of(job, progress, self._left(job, progress), ahead, self.unwritten())
 
     def expected(self, request: GenerationRequest, rung: int = 0) -> Expected | None:
         """What such a picture takes, from those that were made here."""
@@ -178,6 +158,10 @@ class Supervisor:
     def engine_device(self) -> str | None:
         """ "cpu" or the card's name; None while no engine is ready."""
         return self._device
+
+    def unwritten(self) -> str | None:
+        """Why nothing is begun or saved just now; None while the history takes what it is given."""
+        return self._unwritten.why()
 
     def _left(self, job: Job, progress: Progress) -> Left | None:
         match job.state:
@@ -209,11 +193,16 @@ class Supervisor:
                     self._releasing.clear()
                     self._end_engine()
                 job = self._queue.claim()
+                self._unwritten.clear()
                 if job is None:
                     self._rest()
                 else:
                     self._see_through(job)
                     self._idle_since = time.monotonic()
+            except NotWritten as error:
+                self._unsettled = self._unsettled or job is not None
+                self._unwritten.note(error)
+                self._closing.wait(self._patience.after_fault)
             except Exception as error:  # noqa: BLE001 (a bug must not end the thread every later job needs)
                 self._survive(error, job)
         self._end_engine()
@@ -229,20 +218,30 @@ class Supervisor:
             ),
             closing=self._closing.is_set,
         )
+        settle: Callable[[], None]
         try:
             ending = self._try(job, attempt)
         except EngineLost as error:
             self._end_engine(at_once=True)
-            self._heal(job, attempt, cause_of_loss(error.cause, self._samples, attempt.progress, time.monotonic()))
+            cause = cause_of_loss(error.cause, self._samples, attempt.progress, time.monotonic())
+            settle = partial(self._heal, job, attempt, cause)
         except EngineHangs as error:
             self._end_engine(at_once=True)
-            self._heal(job, attempt, cause_of_hang(error.seconds, self._samples, attempt.progress, time.monotonic()))
+            cause = cause_of_hang(error.seconds, self._samples, attempt.progress, time.monotonic())
+            settle = partial(self._heal, job, attempt, cause)
         except StopIgnored:
             self._end_engine(at_once=True)
-            self._after_stop(job)
+            settle = partial(self._after_stop, job)
         else:
-            self._after_ending(job, attempt, ending)
+            settle = partial(self._after_ending, job, attempt, ending)
+        self._unwritten.insist(settle, lambda: self._after_all(job, settle))
         self._wishes.forget(job.id, job.attempts)
+
+    def _after_all(self, job: Job, settle: Callable[[], None]) -> Callable[[], None] | None:
+        """What is to be written of a job's end once the disk takes it: whoever wants it no more meanwhile is heard."""
+        if self._queue.get(job.id).state != "running":
+            return None
+        return partial(self._after_stop, job) if self._wish_of(job) == "stop" else settle
 
     def _try(self, job: Job, attempt: Attempt) -> Done | Stopped | Failed:
         """Raises EngineLost, EngineHangs and StopIgnored."""
@@ -263,7 +262,7 @@ class Supervisor:
 
     def _begun(self, job: Job) -> bytes | None:
         try:
-            return self._checkpoints.of(job.id)
+            return self._checkpoints.of(job.id) if job.checkpoint else None
         except OSError as error:
             log.warning("Job %d: its checkpoint cannot be read, and it begins anew: %s", job.id, error)
             return None
@@ -272,11 +271,10 @@ class Supervisor:
         """A checkpoint that cannot be written is a loss of time, if anything, and not of the picture."""
         try:
             name = self._checkpoints.keep(job.id, checkpoint.content)
-        except OSError as error:
+            if self._queue.get(job.id).checkpoint != name:
+                self._queue.keep_checkpoint(job.id, name)
+        except (OSError, NotWritten) as error:
             log.warning("Job %d: the checkpoint could not be written: %s", job.id, error)
-            return
-        if self._queue.get(job.id).checkpoint != name:
-            self._queue.keep_checkpoint(job.id, name)
 
     def _after_ending(self, job: Job, attempt: Attempt, ending: Done | Stopped | Failed) -> None:
         match ending:
@@ -304,8 +302,8 @@ class Supervisor:
                 facts={**done.facts, **attempt.facts()},
             )
         except OSError as error:  # a full disk, a folder that may not be written
-            log.error("Job %d: the picture could not be saved: %s", job.id, error)
             self._fail(job, Cause(kind="not_saved", detail=str(error)), None)
+            log.error("Job %d: the picture could not be saved: %s", job.id, error)
         else:
             self._checkpoints.remove(job.id)
             self._forecast.learn()

@@ -13,9 +13,13 @@ BROWSER = "browser-"
 """With this begin the names that pages give themselves. They say nothing to a person; the names of programs do."""
 
 
-def queue_view(state: QueueState, words: Words) -> dict[str, Any]:
-    """`words` say why nothing begins, or where it will stop; empty while all is as usual."""
-    return {"paused": state.paused, "stop_after": state.stop_after, "code": state.code, "words": _why(state, words)}
+def queue_view(state: QueueState, words: Words, unwritten: str | None = None) -> dict[str, Any]:
+    """`words` say why nothing begins, or where it will stop; empty while all is as usual.
+
+    `unwritten` is why the history takes nothing just now.
+    """
+    why = words.say(f"notices.{unwritten}") if unwritten else _why(state, words)
+    return {"paused": state.paused, "stop_after": state.stop_after, "code": state.code, "words": why}
 
 
 def left_in_words(queue: Overview, supervisor: Supervisor, words: Words) -> str:

@@ -10,12 +10,14 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
 
-from darkroom.errors import DarkroomError, InvalidRequest, NotFound, NotPossibleNow, Problem, shown
+from darkroom.errors import DarkroomError, InvalidRequest, NotFound, NotPossibleNow, NotWritten, Problem, shown
 from darkroom.request import problems_of
 from darkroom.web.routes.asking import ProblemWordsOf, WordsOf
 
 PLACES = ("query", "path", "body", "header")
+UNKNOWN = {404: (NotFound.code, "not_found_address"), 405: ("method_not_allowed", "not_taken")}
 
 
 def say_errors(app: FastAPI, words_of: WordsOf, problem_words_of: ProblemWordsOf) -> None:
@@ -42,6 +44,13 @@ def say_errors(app: FastAPI, words_of: WordsOf, problem_words_of: ProblemWordsOf
     async def refuse_address(request: Request, error: RequestValidationError) -> JSONResponse:
         return refusal(request, (_without_place(problem) for problem in problems_of(error)))
 
+    @app.exception_handler(HTTPException)
+    async def refuse_unknown(request: Request, error: HTTPException) -> JSONResponse:
+        """An address that there is not, or that is not asked like this."""
+        code, key = UNKNOWN.get(error.status_code, (DarkroomError.code, "error"))
+        content = {"error": code, "words": words_of(request).say(f"refused.{key}")}
+        return JSONResponse(content, status_code=error.status_code, headers=error.headers)
+
     @app.exception_handler(DarkroomError)
     async def say(request: Request, error: DarkroomError) -> JSONResponse:
         key = f"{error.code}_{error.kind}" if isinstance(error, NotFound) else error.code
@@ -56,6 +65,8 @@ def _status_of(error: DarkroomError) -> int:
             return 404
         case NotPossibleNow():
             return 409
+        case NotWritten():
+            return 507 if error.reason == "full" else 503
         case _:
             return 422
 

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from darkroom.errors import NotWritten
 from darkroom.jobs.forecast import Left
 from darkroom.jobs.queue import Job
 from darkroom.jobs.supervisor import JobStatus
@@ -12,6 +13,8 @@ from darkroom.web.durations import duration, pace, still
 from darkroom.web.words import Words
 
 LONGEST_PROMPT_SHOWN = 200
+UNWRITTEN = frozenset(NotWritten(reason).code for reason in NotWritten.SENTENCES)
+"""While this is so, nobody knows how long it will take."""
 
 
 def waiting_view(job: Job, ahead: int, words: Words, takes: Left | None) -> dict[str, Any]:
@@ -26,7 +29,7 @@ def resting(job: Job, ahead: int = 0, takes: Left | None = None) -> JobStatus:
         activity="starting" if job.state == "running" else job.state,
         part=None,
         fraction=None,
-        step=job.request.steps if job.state == "done" else 0,
+        step=job.steps_made if job.state == "done" else 0,
         of=job.request.steps,
         preview_number=0,
         left=takes,
@@ -98,6 +101,8 @@ def _detail(status: JobStatus, words: Words) -> str:
 
 def _left(status: JobStatus, words: Words) -> str:
     left = status.left
+    if status.notice in UNWRITTEN:
+        return ""
     if status.job.state == "running":
         return still(left.seconds, words, is_first=not left.lessons) if left else words.say("duration.first_time")
     if status.job.state != "waiting":

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Locator, expect
@@ -40,6 +41,13 @@ def numbers(person: Visitor) -> list[str]:
         "rows => rows.map(row => row.dataset.id)"
     )
     return ids
+
+
+def post(person: Visitor, darkroom: DarkroomServer, path: str, values: object = None) -> Any:
+    """As a program does."""
+    answer = person.page.request.post(f"{darkroom.address}/api/v1{path}", data=values)
+    assert answer.ok, answer.text()
+    return answer.json()
 
 
 def test_ten_are_ordered_and_another_browser_sees_them_through(visit: Visit, darkroom: DarkroomServer) -> None:
@@ -102,6 +110,12 @@ def test_a_picture_rests_and_goes_on_and_the_queue_pauses_after_it(visit: Visit)
     rows.first.locator(".more").click()
     person.page.get_by_role("menuitem", name="做完这张后暂停").click()
     expect(rows.first.locator(".mark")).to_be_visible()
+    rows.first.locator(".more").click()
+    person.page.get_by_role("menuitem", name="做完这张后不暂停").click()
+    expect(rows.first.locator(".mark")).to_be_hidden()
+    rows.first.locator(".more").click()
+    person.page.get_by_role("menuitem", name="做完这张后暂停").click()
+    expect(rows.first.locator(".mark")).to_be_visible()
     rows.first.locator(".finish").click(timeout=PATIENCE)
     expect(person.page.locator(".queueing")).to_have_class("queueing is-paused", timeout=PATIENCE)
     (made,) = person.history()
@@ -129,6 +143,63 @@ def test_what_was_cancelled_comes_back_to_its_place(visit: Visit) -> None:
     person.page.get_by_role("menuitem", name="Cancel this order").click()
     expect(rows).to_have_count(0)
     expect(person.word()).to_have_text("3 were taken out of the queue.")
+
+
+def test_beyond_the_rows_that_are_shown_the_line_goes_on(visit: Visit, darkroom: DarkroomServer) -> None:
+    person = visit()
+    rows = open_queue(person)
+    person.page.locator(".deed.pause").click()
+    expect(person.page.locator(".queueing")).to_have_class("queueing is-paused")
+    values = {**VALUES, **SMALL, "prompt": "a pond", "count": 53}
+    order = [job["id"] for job in post(person, darkroom, "/jobs", values)["jobs"]]
+
+    def line() -> list[int]:
+        return [job["id"] for job in person.ask("/api/v1/queue/jobs")["jobs"]]
+
+    expect(rows).to_have_count(50)
+    expect(rows.last).to_have_attribute("data-id", str(order[49]))
+    rows.last.locator(".lower").click()
+    order[49], order[50] = order[50], order[49]
+    expect(rows.last).to_have_attribute("data-id", str(order[49]))
+    assert line() == order
+    rows.last.locator(".away").click()
+    expect(rows.last).to_have_attribute("data-id", str(order[50]))
+    person.page.locator(".toast .do").last.click()
+    expect(rows.last).to_have_attribute("data-id", str(order[49]))
+    assert line() == order
+    rows.last.locator(".front").click()
+    order = [order[49], *order[:49], *order[50:]]
+    expect(rows.first).to_have_attribute("data-id", str(order[0]))
+    person.page.locator(".deed.clear").click()
+    person.page.locator("dialog.sure .yes").click()
+    expect(rows).to_have_count(0)
+    expect(person.word()).to_have_text("53 were taken out of the queue.")
+    person.page.locator(".toast .do").last.click()
+    expect(rows).to_have_count(50)
+    assert line() == order
+
+
+def test_earlier_said_in_the_moment_in_which_another_begins_is_not_the_end_of_the_line(
+    visit: Visit, darkroom: DarkroomServer
+) -> None:
+    person = visit()
+    post(person, darkroom, "/queue/pause")
+    order = [
+        job["id"]
+        for job in post(person, darkroom, "/jobs", {**VALUES, "prompt": "a pond", "steps": 40, "count": 4})["jobs"]
+    ]
+    rows = open_queue(person)
+    expect(rows).to_have_count(4)
+    # The page looks no more, so that it still shows what begins as waiting.
+    person.page.route("**/api/jobs?*", lambda _: None)
+    post(person, darkroom, "/queue/resume")
+    person.wait_for_the_middle()
+    with darkroom.engine_held():
+        rows.nth(1).locator(".up").click()
+        person.page.unroute("**/api/jobs?*")
+        person.page.reload()
+        expect(rows.first).to_have_attribute("data-state", "running")
+        assert numbers(person) == [str(job) for job in order]
 
 
 def test_prompts_come_from_a_file_and_each_line_is_a_picture(visit: Visit, tmp_path: Path) -> None:

@@ -12,10 +12,10 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import create_engine, inspect, select, text
+from sqlalchemy import create_engine, event, inspect, select, text
 from sqlalchemy.exc import IntegrityError, OperationalError
 
-from darkroom.errors import HistoryUnusable, InvalidConfig
+from darkroom.errors import HistoryUnusable, InvalidConfig, NotWritten
 from darkroom.history import migrations
 from darkroom.history.database import Database, sqlite_url
 from darkroom.history.library import Library
@@ -23,6 +23,7 @@ from darkroom.history.lock import FolderLock
 from darkroom.history.tables import Base, JobRow, PictureRow, UtcDateTime
 from darkroom.jobs.queue import JobQueue
 from tests.history.examples import request
+from tests.history.protected import Protection
 
 NOON = datetime(2026, 2, 3, 12, 0, 0, 123456, tzinfo=UTC)
 
@@ -285,3 +286,28 @@ def test_a_history_folder_has_one_server(tmp_path: Path) -> None:
     first.release()
     second.acquire()
     second.release()
+
+
+def test_a_full_disk_is_said_and_nothing_of_the_change_is_kept(database: Database) -> None:
+    queue = JobQueue(database)
+    with database.reading() as session:
+        pages = session.scalar(text("PRAGMA page_count"))
+
+    def is_full(connection: sqlite3.Connection, *_: object) -> None:
+        connection.execute(f"PRAGMA max_page_count = {pages}").close()
+
+    event.listen(database._engine, "checkout", is_full)
+    with pytest.raises(NotWritten, match="The disk is full") as raised:
+        queue.submit_many([request(prompt="long " * 400)] * 200, "order")
+    assert raised.value.code == "not_written_full"
+    assert queue.unfinished_ids() == []
+    event.remove(database._engine, "checkout", is_full)
+    database._engine.dispose()
+    assert queue.submit(request()).state == "waiting"
+
+
+def test_a_folder_that_may_not_be_written_is_said(database: Database) -> None:
+    with Protection(database).on(), pytest.raises(NotWritten) as raised:
+        JobQueue(database).submit(request())
+    assert raised.value.code == "not_written_refused"
+    assert JobQueue(database).submit(request()).id == 1

@@ -149,6 +149,17 @@ def test_nothing_is_left_when_the_disk_refuses(library: Library, queue: JobQueue
     assert queue.get(job).state == "running"
 
 
+def test_no_picture_is_left_when_its_thumbnail_cannot_be_written(
+    library: Library, queue: JobQueue, tmp_path: Path
+) -> None:
+    (tmp_path / "thumbnails").write_text("a file where the folder should be")
+    job = queue.submit(request()).id
+    queue.claim()
+    with pytest.raises(OSError, match="thumbnails"):
+        library.add(job=job, request=request(), width=64, height=64, pixels=PIXELS, facts={})
+    assert files(tmp_path / "pictures") == []
+
+
 def test_pages_are_newest_first_and_meet_without_gap(library: Library, queue: JobQueue) -> None:
     ids = [add(library, queue, request(seed=seed)).id for seed in range(5)]
     first = library.page(limit=2)

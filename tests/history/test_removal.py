@@ -19,8 +19,8 @@ from darkroom.history.database import Database
 from darkroom.history.library import Library, Picture
 from darkroom.history.removal import note_removal, unfinished_removals
 from darkroom.jobs.queue import JobQueue
-from tests.history.examples import request
-from tests.history.test_library import add, files
+from tests.history.examples import PIXELS, request
+from tests.history.test_library import FACTS, add, files
 
 FULL = OSError(errno.ENOSPC, "No space left on device")
 
@@ -59,6 +59,27 @@ def test_emptying_removes_rows_jobs_and_files_and_nothing_else(
         with pytest.raises(NotFound):
             queue.get(picture.job)
     assert library.empty_trash(library.trash().seen_at) == 0
+
+
+def test_an_order_is_known_by_its_key_while_one_of_its_pictures_is_there(library: Library, queue: JobQueue) -> None:
+    def order() -> list[int]:
+        jobs = queue.submit_many([request(), request(seed=1), request(seed=2)], "order", key="k", digest="d")
+        return [job.id for job in jobs]
+
+    first, second, third = order()
+    for job in (first, second, third):
+        queue.claim()
+        picture = library.add(job=job, request=request(), width=64, height=64, pixels=PIXELS, facts=FACTS)
+        assert order() == [first, second, third]
+        library.delete(picture.id)
+    pictures = [picture.id for picture in library.page(trash=True, order="oldest")]
+    for gone, left in ((pictures[:1], [second, third]), (pictures[1:2], [third])):
+        latest = queue.last_change()
+        library.purge_all(gone)
+        assert order() == left
+        assert queue.last_change() == latest
+    library.purge_all(pictures)
+    assert len(order()) == 3
 
 
 def test_what_came_into_the_trash_after_it_was_looked_at_stays(library: Library, four: list[Picture]) -> None:

@@ -9,7 +9,7 @@ from sqlalchemy import text
 
 from darkroom.history.database import Database
 from darkroom.history.library import Library
-from darkroom.jobs.messages import FailureKind
+from darkroom.jobs.messages import FailureKind, Run
 from darkroom.jobs.queue import JobQueue
 from tests.history.examples import request
 from tests.jobs.conftest import StartSupervisor
@@ -153,6 +153,18 @@ def test_a_job_the_engine_stops_unasked_fails(queue: JobQueue, supervise: StartS
     supervise(ScriptedEngines(Script(stops_unasked=True)))
     eventually(lambda: is_in(queue, job, "failed"))
     assert queue.get(job).error_code == "engine_fault"
+
+
+def test_a_job_that_begins_anew_takes_up_no_checkpoint_that_was_left_behind(
+    queue: JobQueue, library: Library, supervise: StartSupervisor
+) -> None:
+    job = queue.submit(request()).id
+    library.checkpoints.keep(job, b"2")
+    engines = ScriptedEngines()
+    supervise(engines)
+    eventually(lambda: is_in(queue, job, "done"))
+    (run,) = [command for command in engines.made[0].commands if isinstance(command, Run)]
+    assert run.checkpoint is None
 
 
 def test_a_picture_that_cannot_be_saved_fails_with_the_reason(

@@ -67,6 +67,13 @@ def test_an_order_sent_again_with_its_key_is_taken_once(address: str, house: Hou
     assert len(house.queue.unfinished_ids()) == 1
 
 
+@pytest.mark.parametrize(("key", "words"), [("k" * 201, "at most 200 characters"), ("", "at least 1 character")])
+def test_a_key_that_the_api_refuses_is_refused(key: str, words: str, address: str, house: House) -> None:
+    with pytest.raises(AppError, match=f"Idempotency-Key.*{words}"):
+        client_of(address, **{"Idempotency-Key": key}).predict({"prompt": "a lake"}, api_name="/submit")
+    assert house.queue.unfinished_ids() == []
+
+
 def test_the_lines_of_the_documentation_do_what_they_say(
     address: str, house: House, root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

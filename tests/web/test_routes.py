@@ -294,3 +294,14 @@ def test_the_queue_says_when_all_is_done_and_each_job_what_it_takes(house: House
     assert takes[waiting.id].startswith("takes")
     assert takes[larger.id].startswith("first time here · takes about")
     assert client.get(f"/api/v1/jobs/{waiting.id}").json()["progress"]["counted"] == 5
+
+
+def test_a_picture_that_was_finished_early_says_how_many_steps_it_has(house: House, client: TestClient) -> None:
+    job = house.submit(steps=30).id
+    house.queue.claim()
+    size = {"width": 256, "height": 384}
+    facts = {"seconds": 1.0, "steps_done": 1}
+    house.library.add(job=job, request=house.queue.get(job).request, pixels=bytes(256 * 384 * 3), facts=facts, **size)
+    one, listed = client.get(f"/api/v1/jobs/{job}").json(), client.get("/api/v1/jobs").json()["jobs"][0]
+    for progress in (one["progress"], listed["progress"], client.get(f"/api/jobs/{job}").json()):
+        assert (progress["step"], progress["of"]) == (1, 30)

@@ -38,6 +38,7 @@ OPERATIONS = {
     "stop_after": ("POST", "/queue/stop-after"),
     "move_to_front": ("POST", "/queue/front"),
     "cancel_waiting": ("POST", "/queue/cancel"),
+    "restore_cancelled": ("POST", "/queue/restore"),
     "release_engine": ("POST", "/engine/release"),
     "history": ("GET", "/history"),
     "picture": ("GET", "/pictures/{picture}"),
@@ -58,7 +59,8 @@ NAMES = {
     "EventList": "events after",
     "PictureView": "id job created_at width height starred in_trash request facts file thumbnail",
     "PictureList": "pictures next",
-    "Refusal": "error words",
+    "Refusal": "error words problems",
+    "ProblemView": "field value allowed words",
 }
 
 
@@ -105,6 +107,13 @@ def test_answers_have_the_names_that_are_described(house: House, client: TestCli
     assert set(NAMES["QueueView"].split()) == set(client.get(f"{V1}/queue").json())
 
 
+def test_files_are_described_by_their_type(client: TestClient) -> None:
+    paths = client.get(f"{V1}/openapi.json").json()["paths"]
+    for path, kind in (("picture", "png"), ("preview", "jpeg")):
+        assert list(paths[f"/jobs/{{job}}/{path}"]["get"]["responses"]["200"]["content"]) == [f"image/{kind}"]
+    assert list(paths["/pictures/{picture}/file"]["get"]["responses"]["200"]["content"]) == ["image/png"]
+
+
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_the_document_names_every_address_and_fetches_nothing(language: str, client: TestClient) -> None:
     page = client.get(f"{V1}/docs?lang={language}")
@@ -113,6 +122,7 @@ def test_the_document_names_every_address_and_fetches_nothing(language: str, cli
         assert f"<b>{method}</b> <code>{V1}{path}</code>" in page.text, name
     assert re.findall(r'(?:src|href)="(?!/)[^"]*"', page.text) == []
     assert "<script" not in page.text
+    assert "`" not in re.sub(r"<pre>.*?</pre>", "", page.text, flags=re.DOTALL)
     words = next(words for words in load_words().values() if words.language == language)
     assert words.say("api.about") in html.unescape(page.text)
 
@@ -216,7 +226,36 @@ def test_the_line_is_changed_by_hand(client: TestClient) -> None:
     assert client.post(f"{V1}/jobs/{a}/cancel").json()["state"] == "cancelled"
     assert client.post(f"{V1}/jobs/{a}/retry").json()["state"] == "waiting"
     assert line(client) == [b, c, d, a]
-    assert client.post(f"{V1}/queue/cancel").json() == {"cancelled": [a, b, c, d]}
+    client.post(f"{V1}/jobs/{a}/move", json={"by": -2})
+    assert line(client) == [b, a, c, d]
+    client.post(f"{V1}/jobs/{b}/move", json={"by": 9})
+    assert line(client) == [a, c, d, b]
+    unknown = client.post(f"{V1}/jobs/{a}/move", json={"before": 99})
+    assert (unknown.status_code, unknown.json()["error"]) == (404, "not_found")
+    assert client.post(f"{V1}/queue/cancel").json() == {"cancelled": [a, c, d, b]}
+    assert client.post(f"{V1}/queue/restore", json={"ids": [b, c, d, 99]}).json() == {"restored": [c, d, b]}
+    assert line(client) == [c, d, b]
+
+
+def test_one_that_rests_is_before_nobody_wherever_it_is_asked(house: House, client: TestClient) -> None:
+    rests, *others = ask(client, count=4)
+    house.queue.claim()
+    house.queue.pause_job(rests, None)
+    for running in (0, 1):
+        waiting = others[running:]
+        expected = {job: place + running for place, job in enumerate(waiting)}
+        answers = {
+            "jobs": client.get(f"{V1}/jobs").json()["jobs"],
+            "line": client.get(f"{V1}/queue/jobs").json()["jobs"],
+            "events": client.get(f"{V1}/events?after=0.0").json()["events"],
+            "each": [client.get(f"{V1}/jobs/{job}").json() for job in waiting],
+        }
+        for name, jobs in answers.items():
+            found = {job["id"]: job["progress"]["ahead"] for job in jobs if job["state"] == "waiting"}
+            assert found == expected, name
+        seen = client.get("/api/jobs").json()["jobs"]
+        assert {job["id"]: job["ahead"] for job in seen if job["state"] == "waiting"} == expected
+        house.queue.claim()
 
 
 def test_what_failed_can_be_given_up_and_still_says_why(house: House, client: TestClient) -> None:
@@ -250,6 +289,17 @@ def test_a_group_is_cancelled_whole(house: House, client: TestClient) -> None:
     cancelled = client.post(f"{V1}/groups/{order['group']}/cancel").json()["cancelled"]
     assert sorted(cancelled) == [job["id"] for job in order["jobs"]]
     assert line(client) == [order["jobs"][0]["id"], *others]
+
+
+@pytest.mark.parametrize("what", ["queue", "group"])
+def test_of_what_is_cancelled_no_checkpoint_is_left(what: str, house: House, client: TestClient) -> None:
+    order = client.post(f"{V1}/jobs", json={"prompt": "a lake", "count": 2}).json()
+    job = order["jobs"][0]["id"]
+    house.queue.claim()
+    house.queue.put_back(job, checkpoint=house.library.checkpoints.keep(job, b"half of it"))
+    path = "/queue/cancel" if what == "queue" else f"/groups/{order['group']}/cancel"
+    assert job in client.post(V1 + path).json()["cancelled"]
+    assert house.library.checkpoints.of(job) is None
 
 
 def test_the_queue_is_paused_and_goes_on(house: House, client: TestClient) -> None:

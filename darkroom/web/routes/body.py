@@ -25,8 +25,9 @@ async def read_body(request: Request, most: int) -> bytes:
     return bytes(body)
 
 
-async def _read_values(request: Request) -> dict[str, Any]:
-    body = await read_body(request, LARGEST_VALUES)
+async def read_values(request: Request, most: int) -> dict[str, Any]:
+    """Raises InvalidRequest."""
+    body = await read_body(request, most)
     try:
         values = json.loads(body)
     except (ValueError, RecursionError) as error:
@@ -35,6 +36,10 @@ async def _read_values(request: Request) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise InvalidRequest(Problem(field="body", value=shown(values), allowed=AN_OBJECT))
     return values
+
+
+async def _read_values(request: Request) -> dict[str, Any]:
+    return await read_values(request, LARGEST_VALUES)
 
 
 Values = Annotated[dict[str, Any], Depends(_read_values)]

@@ -33,11 +33,11 @@ def job_routes(queue: JobQueue, library: Library, supervisor: Supervisor, words_
         Pages ask this several times a second, so only a job that is being made is looked at closely.
         """
         seen, words = queue.overview(limit), words_of(request)
+        ahead = seen.ahead()
         views = []
-        for ahead, job in enumerate(seen.jobs):
-            is_waiting = job.state == "waiting"
-            if is_waiting:
-                view = waiting_view(job, ahead, words, supervisor.whole(job))
+        for job in seen.jobs:
+            if job.state == "waiting":
+                view = waiting_view(job, ahead[job.id], words, supervisor.whole(job))
             else:
                 view = job_view(supervisor.status(job.id), words)
             views.append(view | whose(job, client, words))
@@ -45,7 +45,8 @@ def job_routes(queue: JobQueue, library: Library, supervisor: Supervisor, words_
         return {
             "jobs": views,
             "ids": seen.ids,
-            "queue": queue_view(seen.state, words) | {"left": left_in_words(seen, supervisor, words)},
+            "queue": queue_view(seen.state, words, supervisor.unwritten())
+            | {"left": left_in_words(seen, supervisor, words)},
             "newest": library.newest(),
             "failed": [job_view(supervisor.status(job.id), words) | whose(job, client, words) for job in failures],
         }

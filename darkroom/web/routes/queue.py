@@ -5,27 +5,35 @@ Must not know: how a job runs, or how its state is kept.
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Body
-from pydantic import BaseModel, Field
+from fastapi import APIRouter, Depends
+from pydantic import Field
 
+from darkroom.errors import InvalidRequest, Problem, shown
+from darkroom.history.checkpoints import Checkpoints
 from darkroom.jobs.queue import JobQueue, QueueState
 from darkroom.jobs.supervisor import Supervisor
 from darkroom.web.routes.asking import RowId
+from darkroom.web.routes.named import Named, described, read_as
 from darkroom.web.routes.v1_models import JobList, JobView, QueueView, RowNumber, one_view, views_of
+
+MOST_NUMBERS = 20_000
 
 GroupName = Annotated[str, Field(min_length=1, max_length=64)]
 
 
-class _Numbers(BaseModel):
-    ids: Annotated[list[RowNumber], Field(min_length=1, max_length=1000)]
+class Numbers(Named):
+    ids: Annotated[list[RowNumber], Field(min_length=1, max_length=MOST_NUMBERS)]
 
 
-class _Before(BaseModel):
-    before: RowNumber | None = Field(default=None, description="A waiting job; null: to the end")
+class Place(Named):
+    before: RowNumber | None = Field(default=None, description="Another job; null: to the end")
+    by: Annotated[int, Field(ge=-MOST_NUMBERS, le=MOST_NUMBERS)] = Field(
+        default=0, description="So many places later in its client's line; less than 0: earlier. In place of before"
+    )
 
 
-class _Last(BaseModel):
-    job: RowNumber | None = Field(default=None, description="The last job to be made; null: as if never said")
+class Last(Named):
+    job: RowNumber | None = Field(description="The last job to be made; null: as if never said")
 
 
 def queue_routes(queue: JobQueue, supervisor: Supervisor) -> APIRouter:
@@ -51,7 +59,7 @@ def queue_routes(queue: JobQueue, supervisor: Supervisor) -> APIRouter:
     @router.get("/queue/jobs")
     def queue_jobs(limit: Annotated[int, Field(ge=1, le=500)] = 100) -> JobList:
         seen_now = queue.overview(limit)
-        return JobList(jobs=views_of(seen_now.jobs, supervisor, seen_now.ids), next=None)
+        return JobList(jobs=views_of(seen_now.jobs, supervisor, seen_now.ahead()), next=None)
 
     @router.post("/queue/pause")
     def pause_queue() -> QueueView:
@@ -64,19 +72,44 @@ def queue_routes(queue: JobQueue, supervisor: Supervisor) -> APIRouter:
         supervisor.wake()
         return seen(queue.state())
 
-    @router.post("/queue/stop-after")
-    def stop_after(wish: _Last) -> QueueView:
+    @router.post("/queue/stop-after", openapi_extra=described(Last))
+    def stop_after(wish: Annotated[Last, Depends(read_as(Last))]) -> QueueView:
         queue.stop_after(wish.job)
         return seen(queue.state())
 
-    @router.post("/queue/front")
-    def move_to_front(numbers: _Numbers) -> QueueView:
+    @router.post("/queue/front", openapi_extra=described(Numbers))
+    def move_to_front(numbers: Annotated[Numbers, Depends(read_as(Numbers))]) -> QueueView:
         queue.move_to_front(numbers.ids)
         return seen(queue.state())
 
+    @router.post("/engine/release")
+    def release_engine() -> dict[Literal["released"], bool]:
+        """The engine leaves once it has no job in work; the next job starts another."""
+        supervisor.release()
+        return {"released": True}
+
+    return router
+
+
+def many_routes(queue: JobQueue, supervisor: Supervisor, checkpoints: Checkpoints) -> APIRouter:
+    """What can be done with all jobs of a kind. What is cancelled does not go on from where it was."""
+    router = APIRouter()
+
     @router.post("/queue/cancel")
     def cancel_waiting() -> dict[Literal["cancelled"], list[int]]:
-        return {"cancelled": list(queue.cancel_all_waiting())}
+        cancelled = list(queue.cancel_all_waiting())
+        for job in cancelled:
+            checkpoints.remove(job)
+        return {"cancelled": cancelled}
+
+    @router.post("/queue/restore", openapi_extra=described(Numbers))
+    def restore_cancelled(
+        numbers: Annotated[Numbers, Depends(read_as(Numbers))],
+    ) -> dict[Literal["restored"], list[int]]:
+        """Each waits again where it was in its client's line, and begins anew. What is not cancelled is passed over."""
+        restored = list(queue.restore(numbers.ids))
+        supervisor.wake()
+        return {"restored": restored}
 
     @router.post("/queue/dismiss")
     def dismiss_failed() -> dict[Literal["dismissed"], list[int]]:
@@ -90,18 +123,13 @@ def queue_routes(queue: JobQueue, supervisor: Supervisor) -> APIRouter:
 
     @router.post("/groups/{group}/cancel")
     def cancel_group(group: GroupName) -> dict[Literal["cancelled"], list[int]]:
-        cancelled = list(queue.cancel_group(group))
-        for job in queue.of_group(group):
-            if job.state == "running":
-                supervisor.stop(job.id)
-                cancelled.append(job.id)
-        return {"cancelled": cancelled}
-
-    @router.post("/engine/release")
-    def release_engine() -> dict[Literal["released"], bool]:
-        """The engine leaves once it has no job in work; the next job starts another."""
-        supervisor.release()
-        return {"released": True}
+        cancelled = queue.cancel_group(group)
+        for job in cancelled:
+            checkpoints.remove(job)
+        stopped = [job.id for job in queue.of_group(group) if job.state == "running"]
+        for job in stopped:
+            supervisor.stop(job)
+        return {"cancelled": [*stopped, *cancelled]}
 
     return router
 
@@ -110,9 +138,15 @@ def change_routes(queue: JobQueue, supervisor: Supervisor) -> APIRouter:
     """What can be done with one job."""
     router = APIRouter()
 
-    @router.post("/jobs/{job}/move")
-    def move_job(job: RowId, wish: Annotated[_Before, Body()]) -> JobView:
-        queue.move(job, wish.before)
+    @router.post("/jobs/{job}/move", openapi_extra=described(Place))
+    def move_job(job: RowId, wish: Annotated[Place, Depends(read_as(Place))]) -> JobView:
+        if len(wish.model_fields_set) != 1:
+            value = shown(wish.model_dump(exclude_unset=True))
+            raise InvalidRequest(Problem(field="body", value=value, allowed="either before or by"))
+        if "by" in wish.model_fields_set:
+            queue.move_by(job, wish.by)
+        else:
+            queue.move(job, wish.before)
         return one_view(job, supervisor)
 
     @router.post("/jobs/{job}/cancel")

@@ -23,7 +23,7 @@ from darkroom.web.picture_views import download_name
 from darkroom.web.refusals import say_errors
 from darkroom.web.routes.asking import Client, IdempotencyKey, ProblemWordsOf, RowId, WordsOf
 from darkroom.web.routes.body import Values
-from darkroom.web.routes.queue import change_routes, queue_routes
+from darkroom.web.routes.queue import change_routes, many_routes, queue_routes
 from darkroom.web.routes.v1_docs import docs_routes, order_schema
 from darkroom.web.routes.v1_models import (
     EventList,
@@ -49,6 +49,8 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
     404: {"model": Refusal, "description": "It does not exist"},
     409: {"model": Refusal, "description": "Its state does not allow this"},
     422: {"model": Refusal, "description": "A value is not allowed; `problems` names each"},
+    503: {"model": Refusal, "description": "The history cannot be written to just now"},
+    507: {"model": Refusal, "description": "The disk is full"},
 }
 
 Cursor = Annotated[int | None, Query(ge=1, le=2**63 - 1, description="`next` of the page before")]
@@ -80,6 +82,7 @@ def create_v1(
     app.include_router(_orders(counter, queue, library, supervisor))
     app.include_router(_events(queue, supervisor))
     app.include_router(queue_routes(queue, supervisor))
+    app.include_router(many_routes(queue, supervisor, library.checkpoints))
     app.include_router(change_routes(queue, supervisor))
     app.include_router(_pictures(library))
     app.include_router(docs_routes(app, words_of))
@@ -96,7 +99,7 @@ def _orders(counter: Counter, queue: JobQueue, library: Library, supervisor: Sup
     @router.post("/jobs", status_code=201, openapi_extra=order_schema())
     def submit(values: Values, client: Client, idempotency_key: IdempotencyKey = None) -> OrderView:
         jobs = counter.take(values, client=client, key=idempotency_key)
-        return OrderView(jobs=views_of(jobs, supervisor, queue.unfinished_ids()), group=jobs[0].group)
+        return OrderView(jobs=views_of(jobs, supervisor, queue.overview(0).ahead()), group=jobs[0].group)
 
     @router.get("/jobs")
     def list_jobs(
@@ -108,20 +111,20 @@ def _orders(counter: Counter, queue: JobQueue, library: Library, supervisor: Sup
     ) -> JobList:
         found = queue.page(cursor=cursor, limit=limit, states=state, client=client, group=group)
         following = found[-1].id if len(found) == limit else None
-        return JobList(jobs=views_of(found, supervisor, queue.unfinished_ids()), next=following)
+        return JobList(jobs=views_of(found, supervisor, queue.overview(0).ahead()), next=following)
 
     @router.get("/jobs/{job}")
     def job(job: RowId) -> JobView:
         return one_view(job, supervisor)
 
-    @router.get("/jobs/{job}/preview", response_class=Response)
+    @router.get("/jobs/{job}/preview", response_class=Response, responses=_file("image/jpeg"))
     def preview(job: RowId) -> Response:
         jpeg = supervisor.preview(job)
         if jpeg is None:
             raise NotFound("picture", f"preview of job {job}")
         return Response(jpeg, media_type="image/jpeg")
 
-    @router.get("/jobs/{job}/picture", response_class=FileResponse)
+    @router.get("/jobs/{job}/picture", response_class=FileResponse, responses=_file("image/png"))
     def job_picture(job: RowId) -> FileResponse:
         picture = queue.get(job).picture
         if picture is None:
@@ -140,7 +143,8 @@ def _events(queue: JobQueue, supervisor: Supervisor) -> APIRouter:
 
     def told(found: tuple[Change, ...], after: str) -> EventList:
         place = f"{found[-1].number}.{found[-1].job.id}" if found else after
-        return EventList(events=views_of([change.job for change in found], supervisor), after=place)
+        jobs = [change.job for change in found]
+        return EventList(events=views_of(jobs, supervisor, queue.overview(0).ahead()), after=place)
 
     @router.get("/events")
     async def events(
@@ -181,11 +185,17 @@ def _pictures(library: Library) -> APIRouter:
     def picture(picture: RowId) -> PictureView:
         return picture_view_of(library.get(picture))
 
-    @router.get("/pictures/{picture}/file", response_class=FileResponse)
+    @router.get("/pictures/{picture}/file", response_class=FileResponse, responses=_file("image/png"))
     def picture_file(picture: RowId) -> FileResponse:
         return _png(library, picture)
 
     return router
+
+
+def _file(media_type: str) -> dict[int | str, dict[str, Any]]:
+    """An answer that is a file, for OpenAPI."""
+    content = {media_type: {"schema": {"type": "string", "format": "binary"}}}
+    return {200: {"description": "The file itself", "content": content}}
 
 
 def _png(library: Library, picture: int) -> FileResponse:

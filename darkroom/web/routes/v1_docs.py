@@ -55,7 +55,7 @@ def _document(described: Mapping[str, Any], words: Words) -> str:
         for path, methods in described["paths"].items()
         for method, operation in methods.items()
     ]
-    say = {key: MARKED.sub(r"<code>\1</code>", escape(word)) for key, word in words.group("api").items()}
+    say = {key: _marked(word) for key, word in words.group("api").items()}
     return (
         f'<!doctype html><html lang="{words.language}"><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
@@ -89,9 +89,13 @@ curl -s http://127.0.0.1:6006/api/v1/jobs/1
 curl -s http://127.0.0.1:6006/api/v1/jobs/1/picture -o lake.png"""
 
 
+def _marked(text: str) -> str:
+    return MARKED.sub(r"<code>\1</code>", escape(text))
+
+
 def _operation(method: str, path: str, operation: Mapping[str, Any], described: Mapping[str, Any], words: Words) -> str:
     name = operation["operationId"]
-    parts = ["<p>" + MARKED.sub(r"<code>\1</code>", escape(words.say(f"api.do.{name}"))) + "</p>"]
+    parts = [f"<p>{_marked(words.say(f'api.do.{name}'))}</p>"]
     rows = [
         (parameter["name"], f"{parameter['in']}, {_type(parameter['schema'])}", parameter.get("description", ""))
         for parameter in operation.get("parameters", ())
@@ -152,7 +156,7 @@ def _type(schema: Mapping[str, Any]) -> str:
 
 def _table(title: str, rows: Iterable[tuple[str, str, str]]) -> str:
     cells = "".join(
-        f"<tr><th scope=row><code>{escape(name)}</code><td>{escape(kind)}<td>{escape(about)}"
+        f"<tr><th scope=row><code>{escape(name)}</code><td>{escape(kind)}<td>{_marked(about)}"
         for name, kind, about in rows
     )
     return f"<h3>{escape(title)}</h3><div class=wide><table>{cells}</table></div>" if cells else ""

@@ -3,7 +3,7 @@
 A name here is never changed or removed, only added. Must not know: routes.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -107,9 +107,17 @@ class PictureList(BaseModel):
     next: int | None
 
 
+class ProblemView(BaseModel):
+    field: str
+    value: str = Field(description="As it was sent, shortened")
+    allowed: str = Field(description="What is allowed, in English")
+    words: str = Field(description="A sentence for people, in the language asked for")
+
+
 class Refusal(BaseModel):
     error: str = Field(description="A code for programs")
     words: str = Field(description="A sentence for people, in the language asked for")
+    problems: list[ProblemView] = Field(default=[], description="Each value that is not allowed; only of 422")
 
 
 def view_of(status: JobStatus) -> JobView:
@@ -143,22 +151,18 @@ def view_of(status: JobStatus) -> JobView:
     )
 
 
-def views_of(jobs: Iterable[Job], supervisor: Supervisor, order: Sequence[int] = ()) -> list[JobView]:
-    """`order` are the numbers of the unfinished jobs; only one that is being made is looked at closely."""
-    place = {id: place for place, id in enumerate(order)}
+def views_of(jobs: Iterable[Job], supervisor: Supervisor, ahead: Mapping[int, int]) -> list[JobView]:
+    """`ahead`: of each job that waits, how many come before it. Only one that is being made is looked at closely."""
     return [
-        view_of(supervisor.status(job.id) if job.state == "running" else _resting(job, supervisor, place))
+        view_of(supervisor.status(job.id) if job.state == "running" else _resting(job, supervisor, ahead))
         for job in jobs
     ]
 
 
-def _resting(job: Job, supervisor: Supervisor, place: Mapping[int, int]) -> JobStatus:
-    takes = supervisor.whole(job) if job.state == "waiting" else None
-    return resting(job, _ahead(job, place), takes)
-
-
-def _ahead(job: Job, place: Mapping[int, int]) -> int:
-    return place.get(job.id, 0) if job.state == "waiting" else 0
+def _resting(job: Job, supervisor: Supervisor, ahead: Mapping[int, int]) -> JobStatus:
+    if job.state != "waiting":
+        return resting(job)
+    return resting(job, ahead.get(job.id, 0), supervisor.whole(job))
 
 
 def one_view(job: int, supervisor: Supervisor) -> JobView:

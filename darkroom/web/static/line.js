@@ -12,6 +12,7 @@ darkroom.line = (element) => {
   let state = { paused: false, stop_after: null };
   let limit = MORE;
 
+  const waits = (job) => job.state === "waiting";
   const isSeen = () => document.documentElement.dataset.view === "queue";
 
   async function act(path, body) {
@@ -59,7 +60,7 @@ darkroom.line = (element) => {
   });
 
   async function cancelAll() {
-    const count = shown.filter((job) => job.state !== "running").length + hidden;
+    const count = shown.filter(waits).length + hidden;
     if (count > 1 && !(await darkroom.sure(fill(words.cancel_sure, { count }), words.cancel_yes, words.cancel_no))) return;
     const done = await act("/queue/cancel");
     if (done) tellCancelled(done.cancelled);
@@ -68,34 +69,22 @@ darkroom.line = (element) => {
   function tellCancelled(ids) {
     if (!ids.length) return;
     const text = ids.length === 1 ? words.cancelled : fill(words.cancelled_many, { count: ids.length });
-    toast(text, { label: words.undo, action: async () => {
-      for (const id of ids) if (!(await act(`/jobs/${id}/retry`))) break;
-    } });
+    toast(text, { label: words.undo, action: () => act("/queue/restore", { ids }) });
   }
 
   // --- one job
 
   const neighbour = (job, by) => {
-    const line = shown.filter((other) => other.state === "waiting" && other.line === job.line);
+    const line = shown.filter((other) => waits(other) && other.line === job.line);
     return line[line.findIndex(({ id }) => id === job.id) + by];
   };
 
-  async function earlier(job) {
-    const other = neighbour(job, -1);
-    if (other) await act(`/jobs/${job.id}/move`, { before: other.id });
-  }
-
-  async function later(job) {
-    if (neighbour(job, 1)) await act(`/jobs/${job.id}/move`, { before: neighbour(job, 2)?.id ?? null });
-  }
+  // By places, not before a job that is seen here: that may have begun meanwhile, or lie beyond those that are shown.
+  const move = (job, by) => act(`/jobs/${job.id}/move`, { by });
 
   async function cancel(job) {
-    const next = neighbour(job, 1);
     const isRunning = job.state === "running";
-    if (!(await act(`/jobs/${job.id}/cancel`)) || isRunning) return;
-    toast(words.cancelled, { label: words.undo, action: async () => {
-      if (await act(`/jobs/${job.id}/retry`) && next) await act(`/jobs/${job.id}/move`, { before: next.id });
-    } });
+    if (await act(`/jobs/${job.id}/cancel`) && !isRunning) tellCancelled([job.id]);
   }
 
   async function dismiss(job) {
@@ -123,9 +112,10 @@ darkroom.line = (element) => {
       return row[name];
     };
     row.labels = [];
-    const stopAfter = () => act("/queue/stop-after", { job: state.stop_after === id ? null : id });
+    const isLast = () => state.stop_after === id;
+    const stopAfter = () => act("/queue/stop-after", { job: isLast() ? null : id });
     row.menu = darkroom.menu(words.menu, [
-      { label: words.stop_after, run: stopAfter },
+      { label: () => (isLast() ? words.stop_after_off : words.stop_after), run: stopAfter },
       ...(job.group ? [{ label: words.cancel_group, run: () => cancelGroup(job) }] : []),
     ]);
     row.image = make("img", { alt: "", hidden: true });
@@ -140,8 +130,8 @@ darkroom.line = (element) => {
       word("on", words.resume_job, words.resume_job_about, (job) => act(`/jobs/${job.id}/resume`)),
       word("retry", words.retry, words.retry, (job) => act(`/jobs/${job.id}/retry`)),
       small("front", "front", words.front, (job) => act("/queue/front", { ids: [job.id] })),
-      small("up", "up", words.up, earlier),
-      small("lower", "lower", words.down, later),
+      small("up", "up", words.up, (job) => move(job, -1)),
+      small("lower", "lower", words.down, (job) => move(job, 1)),
       row.menu,
       small("away", "close", words.cancel, cancel),
       small("drop", "close", words.dismiss, dismiss));
@@ -165,16 +155,16 @@ darkroom.line = (element) => {
     const told = job.state === "failed" ? [error, next] : [[activity, detail, left].filter(Boolean).join(" · "), notice];
     say(row.doing, told.filter(Boolean).join(darkroom.language === "zh" ? "" : " "));
     row.mark.hidden = state.stop_after !== job.id;
-    const waits = job.state === "waiting";
+    const isWaiting = waits(job);
     const runs = job.state === "running";
     row.finish.hidden = !runs || job.activity !== "denoising";
     row.lay.hidden = !runs;
     row.on.hidden = job.state !== "paused";
     row.retry.hidden = job.state !== "failed";
-    row.menu.hidden = !runs && !waits;
-    row.front.hidden = row.up.hidden = row.lower.hidden = !waits;
-    row.front.disabled = row.up.disabled = waits && !neighbour(job, -1);
-    row.lower.disabled = waits && !neighbour(job, 1);
+    row.menu.hidden = !runs && !isWaiting;
+    row.front.hidden = row.up.hidden = row.lower.hidden = !isWaiting;
+    row.front.disabled = row.up.disabled = isWaiting && !neighbour(job, -1);
+    row.lower.disabled = isWaiting && !neighbour(job, 1) && hidden <= 0;
     row.away.hidden = job.state === "failed";
     row.drop.hidden = job.state !== "failed";
     for (const [button, label] of row.labels) button.setAttribute("aria-label", `${label}: ${job.prompt}`);
@@ -219,7 +209,7 @@ darkroom.line = (element) => {
     say(find(".left"), queue.left);
     resume.hidden = !queue.paused;
     pause.hidden = queue.paused;
-    clear.hidden = !jobs.some((job) => job.state !== "running");
+    clear.hidden = !jobs.some(waits);
   }
 
   function fillList(place, jobs) {

@@ -1,12 +1,14 @@
-// A button that opens a short list of things to do: darkroom.menu("More", [{label, run}]).
+// A button that opens a short list of things to do: darkroom.menu("More", [{label, run}]). A label that depends on something
+// is a function.
 darkroom.menu = (name, items) => {
   const { make, icon } = darkroom;
   const button = make("button", {
     type: "button", className: "more", "aria-haspopup": "menu", "aria-expanded": "false", "aria-label": name, title: name,
   }, icon("down"));
   const list = make("div", { className: "menu", role: "menu", "aria-label": name, hidden: true });
+  const said = (label) => (typeof label === "function" ? label() : label);
   const entries = items.map(({ label, run }) => {
-    const entry = make("button", { type: "button", role: "menuitem", tabIndex: -1, textContent: label });
+    const entry = make("button", { type: "button", role: "menuitem", tabIndex: -1, textContent: said(label) });
     entry.addEventListener("click", () => {
       shut();
       run();
@@ -17,6 +19,7 @@ darkroom.menu = (name, items) => {
   list.append(...entries);
 
   function open() {
+    entries.forEach((entry, place) => (entry.textContent = said(items[place].label)));
     list.hidden = false;
     list.classList.remove("above");
     const floor = (holder.closest(".facts, dialog") ?? document.documentElement).getBoundingClientRect().bottom;
