@@ -13,6 +13,7 @@ darkroom.history = (element) => {
   let order = memory.read("order", "newest") === "oldest" ? "oldest" : "newest";
   let total = 0;
   let begun = false;
+  let turned = false; // a person has chosen another list, which is on its way
   let lists = 0; // answers about an older one are dropped
   let trouble = ""; // why the list could not be read
 
@@ -23,11 +24,11 @@ darkroom.history = (element) => {
   };
   const star = toggle("star", words.starred, () => {
     starred = !starred;
-    restart();
+    turn();
   });
   const bin = toggle("trash", words.trash, () => {
     trash = !trash;
-    restart();
+    turn();
   });
   const sort = make("select", { className: "order", "aria-label": words.order });
   sort.append(...["newest", "oldest"].map((value) => make("option", { value, textContent: words[value] })));
@@ -35,7 +36,7 @@ darkroom.history = (element) => {
   sort.addEventListener("change", () => {
     order = sort.value;
     memory.write("order", order);
-    restart();
+    turn();
   });
   const read = make("button", { type: "button", className: "filter read", title: darkroom.words.reuse.read_hint }, icon("picture"), make("span", {}, darkroom.words.reuse.read));
   read.addEventListener("click", () => darkroom.reading.choose());
@@ -82,7 +83,7 @@ darkroom.history = (element) => {
       trouble = "";
       if (whole !== null) total = whole;
       tell();
-      if (isFirst) rewind();
+      if (isFirst && turned) rewind();
     },
     failed(problem, { isFirst, isFinal }) {
       trouble = (isFinal && problem.words) || words.failed;
@@ -91,8 +92,14 @@ darkroom.history = (element) => {
     },
   });
 
-  // Another list begins at its beginning; the tools, which stick, do not move.
+  // A person's choice of another list begins at its beginning; the tools, which stick, do not move.
+  function turn() {
+    turned = true;
+    restart();
+  }
+
   function rewind() {
+    turned = false;
     const view = find(".history");
     if (view.getBoundingClientRect().top < 0) view.scrollIntoView();
   }
@@ -177,7 +184,7 @@ darkroom.history = (element) => {
   let typing = 0;
   const typed = ({ isComposing }) => {
     clearTimeout(typing);
-    if (!isComposing) typing = setTimeout(restart, TYPING);
+    if (!isComposing) typing = setTimeout(turn, TYPING);
   };
   search.addEventListener("input", typed);
   search.addEventListener("compositionend", () => typed({ isComposing: false }));
