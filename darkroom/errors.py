@@ -108,6 +108,7 @@ class HistoryUnusable(DarkroomError):
         "newer": "a newer version of Darkroom has changed it. Use that version",
         "unreadable": "its database cannot be read",
         "not_writable": "this folder cannot be written to",
+        "full": "its disk is full. Make room on it",
         "in_use": "another Darkroom is running on it",
     }
 

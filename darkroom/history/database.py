@@ -63,7 +63,9 @@ class Database:
             raise HistoryUnusable("not_writable", self._name()) from error
         except DBAPIError as error:
             is_read_only = any(words in str(error.orig).lower() for words in ("readonly", "read-only"))
-            raise HistoryUnusable("not_writable" if is_read_only else "unreadable", self._name()) from error
+            is_full = _why_not_written(error) == "full"
+            reason = "full" if is_full else "not_writable" if is_read_only else "unreadable"
+            raise HistoryUnusable(reason, self._name()) from error
         finally:
             migrating.dispose()
 

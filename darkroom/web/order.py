@@ -19,8 +19,6 @@ from darkroom.web.loras import LoraReader
 from darkroom.web.models import Models
 
 LINES, LAST_SEED = "lines", "last_seed"
-LONGEST_KEY = 200
-"""Of an order that may be sent again."""
 OF_A_BATCH = (COUNT, LINES, LAST_SEED)
 """What an order says beside the values of one picture. `lines`: each line of the prompt is a prompt."""
 

@@ -12,7 +12,7 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import create_engine, event, inspect, select, text
+from sqlalchemy import Connection, create_engine, event, inspect, select, text
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from darkroom.errors import HistoryUnusable, InvalidConfig, NotWritten
@@ -304,6 +304,17 @@ def test_a_full_disk_is_said_and_nothing_of_the_change_is_kept(database: Databas
     event.remove(database._engine, "checkout", is_full)
     database._engine.dispose()
     assert queue.submit(request()).state == "waiting"
+
+
+def test_a_full_disk_at_the_start_is_said_as_such(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def upgrade(connection: Connection) -> None:
+        connection.exec_driver_sql("PRAGMA max_page_count = 2")
+        connection.exec_driver_sql("CREATE TABLE large (words TEXT)")
+        connection.exec_driver_sql("INSERT INTO large VALUES (?)", ("long " * 10_000,))
+
+    monkeypatch.setattr(migrations, "upgrade", upgrade)
+    with pytest.raises(HistoryUnusable, match="its disk is full"):
+        Database(sqlite_url(tmp_path)).open()
 
 
 def test_a_folder_that_may_not_be_written_is_said(database: Database) -> None:

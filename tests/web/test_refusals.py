@@ -62,7 +62,7 @@ def test_what_is_no_object_is_refused_as_what_was_sent(
 def test_no_more_of_a_body_is_read_than_there_can_be_use_for(path: str, house: House, client: TestClient) -> None:
     house.submit()
     answer = client.post(f"{V1}{path}?lang=en", content=b" " * 2**21)
-    assert (answer.status_code, answer.json()["problems"][0]["allowed"]) == (422, "at most 1 MiB")
+    assert (answer.status_code, answer.json()["problems"][0]["allowed"]) == (422, "at most 1 MiB of data")
 
 
 def test_a_body_is_read_whatever_type_its_sender_gives_it(house: House, client: TestClient) -> None:

@@ -33,9 +33,14 @@ def _client_of(
 
 
 Client = Annotated[str, Depends(_client_of)]
+LONGEST_KEY = 200
 IdempotencyKey = Annotated[
     str | None,
-    Header(min_length=1, max_length=200, description="Of your choice. An order sent again with its key is taken once"),
+    Header(
+        min_length=1,
+        max_length=LONGEST_KEY,
+        description="Of your choice. An order sent again with its key is taken once",
+    ),
 ]
 WordsOf = Callable[[Request], Words]
 ProblemWordsOf = Callable[[Request], ProblemWords]

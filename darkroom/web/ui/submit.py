@@ -9,8 +9,8 @@ import gradio as gr
 from gradio.events import api
 
 from darkroom.errors import InvalidRequest, NotWritten, Problem, shown
-from darkroom.web.order import LONGEST_KEY, Counter
-from darkroom.web.routes.asking import client_named
+from darkroom.web.order import Counter
+from darkroom.web.routes.asking import LONGEST_KEY, client_named
 from darkroom.web.words.problems import ProblemWords
 
 NAME = "submit"
