@@ -47,7 +47,9 @@ def test_an_example_is_a_picture_in_one_click_and_then_an_earlier_prompt(visit: 
 def test_several_pictures_have_seeds_that_count_up(visit: Visit) -> None:
     person = visit()
     person.fill(prompt="a pond", seed=41, count=3, **SMALL)
-    person.page.evaluate("window.made = 0; addEventListener('darkroom:picture', () => (window.made += 1))")
+    person.page.evaluate(
+        "window.made = 0; addEventListener('darkroom:made', ({ detail }) => (window.made += detail.tiles.length))"
+    )
     person.field("prompt").press("Control+Enter")
     person.page.wait_for_function("window.made === 3", timeout=PATIENCE)
     assert [made["seed"] for made in person.history()] == [43, 42, 41]

@@ -80,11 +80,17 @@ def test_a_new_picture_comes_into_a_search_that_finds_it(visit: Visit) -> None:
     expect(tiles).to_have_count(10)
     change(person, "POST", "api/pictures/117/restore")
     with person.page.expect_response("**/api/selection?*"):
-        person.page.evaluate("darkroom.tell('picture', { id: 5 })")
-    person.page.evaluate("darkroom.tell('picture', { id: 117 })")
+        tell_made(person, 5)
+    tell_made(person, 117)
     expect(tiles).to_have_count(11)
     expect(tiles.nth(2)).to_have_attribute("data-id", "117")
     expect(person.page.locator(".history .count")).to_have_text("11 pictures")
+
+
+def tell_made(person: Visitor, id: int) -> None:
+    person.page.evaluate(
+        "async id => darkroom.tell('made', { tiles: [await darkroom.pictures.get(id)], isAll: true })", id
+    )
 
 
 def test_nothing_is_searched_for_while_a_word_is_being_composed(visit: Visit) -> None:

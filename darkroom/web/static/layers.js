@@ -1,6 +1,7 @@
 // What lies over the page, the topmost last: the browser's Back, on a phone a gesture, puts it away and leaves the page as it
 // is. Each has an entry of its own in the browser's list; one that goes in another way takes its entry with it.
 darkroom.layers = (() => {
+  const LOOK_AGAIN = 10;
   const open = [];
   let leaving = false; // an entry is on its way out, and says so when it is gone
 
@@ -23,6 +24,12 @@ darkroom.layers = (() => {
     settle();
   }
 
+  // Puts all of them away. The page can be changed then: before, their entries would still be on their way out.
+  async function clear() {
+    for (const dialog of [...open].reverse()) dialog.close();
+    while (open.length || leaving) await new Promise((done) => setTimeout(done, LOOK_AGAIN));
+  }
+
   window.addEventListener("popstate", () => {
     if (!leaving) while (open.length > depth()) open.pop().close();
     leaving = false;
@@ -30,5 +37,5 @@ darkroom.layers = (() => {
   });
   settle(); // a reload keeps the entries, but not what they stood for
 
-  return { add };
+  return { add, clear };
 })();

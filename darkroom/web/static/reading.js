@@ -33,15 +33,6 @@ darkroom.readingOf = () => {
   document.addEventListener("dragleave", (event) => {
     if (carriesFile(event) && (depth -= 1) <= 0) lower();
   }, true);
-  // What most files bring is seen and used behind whatever lies over the page.
-  async function uncover() {
-    for (const dialog of document.querySelectorAll("dialog[open]")) {
-      const closed = new Promise((done) => dialog.addEventListener("close", done, { once: true }));
-      dialog.close();
-      await closed;
-    }
-  }
-
   document.addEventListener("drop", async (event) => {
     if (!carriesFile(event)) return;
     event.preventDefault();
@@ -51,7 +42,8 @@ darkroom.readingOf = () => {
     const [file] = files;
     const loras = files.filter((each) => darkroom.loraFiles?.accepts(each));
     const taker = [darkroom.styleFiles, darkroom.promptFiles].find((each) => file && each?.accepts(file));
-    if (loras.length || taker) await uncover();
+    // What these bring is seen and used behind whatever lies over the page.
+    if (loras.length || taker) await darkroom.layers.clear();
     if (loras.length) darkroom.loraFiles.readAll(loras);
     else if (file) (taker ?? { read }).read(file);
   }, true);

@@ -240,7 +240,7 @@ darkroom.watch = (element) => {
     if (kind === "restore" && back) showPicture(back.id).catch(() => {});
     const tile = tiles.find(({ id }) => id === picture?.id);
     if (tile && kind === "star") picture.starred = tile.starred;
-    if (tile && kind === "trash") leave(tile.id);
+    if (tile && ["trash", "purge"].includes(kind)) leave(tile.id);
   });
 
   // The picture shown was thrown away: the next one takes its place, until it is brought back.
