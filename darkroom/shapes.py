@@ -43,11 +43,6 @@ def shapes_for(model: ModelEntry) -> tuple[Shape, ...]:
     return tuple(shapes.values())
 
 
-def shape_of(model: ModelEntry, width: int, height: int) -> Shape | None:
-    """The shape of exactly this size, if there is one."""
-    return next((shape for shape in shapes_for(model) if (shape.width, shape.height) == (width, height)), None)
-
-
 @cache
 def grid() -> int:
     """Every side of a picture is a multiple of this."""

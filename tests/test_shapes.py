@@ -6,7 +6,7 @@ import pytest
 
 from darkroom.catalog import DEMO, ModelEntry
 from darkroom.request import parse_request
-from darkroom.shapes import SHAPE_NAMES, shape_of, shapes_for
+from darkroom.shapes import SHAPE_NAMES, shapes_for
 
 LARGE = replace(DEMO, smallest_side=256, largest_side=2048, default_width=1024, default_height=1024)
 
@@ -60,14 +60,6 @@ def test_every_shape_is_accepted_by_its_model_and_no_size_comes_twice(model: Mod
 def test_where_there_is_room_no_shape_is_much_larger_or_smaller_than_the_usual_size() -> None:
     for width, height in sizes(LARGE).values():
         assert width * height == pytest.approx(1024 * 1024, rel=0.02)
-
-
-def test_a_size_is_known_by_its_shape_and_others_have_none() -> None:
-    for name, size in sizes(LARGE).items():
-        shape = shape_of(LARGE, *size)
-        assert shape is not None
-        assert shape.name == name
-    assert shape_of(DEMO, 272, 288) is None
 
 
 def test_a_model_with_one_size_has_one_shape() -> None:

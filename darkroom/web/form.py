@@ -1,4 +1,4 @@
-"""Step 1 of a picture: the form's values, by name, become a GenerationRequest; and backwards for "Reuse parameters".
+"""Step 1 of a picture: the form's values, by name, become a GenerationRequest.
 
 Nothing is written twice: limits are read from the request's fields and from the model. Must not know: components.
 """
@@ -74,11 +74,6 @@ def of_the_form(problem: Problem, values: Mapping[str, object], models: Models) 
     """The problem with the whole of what its field allows, not only the rule that was broken first."""
     allowed = _range_of(problem.field, values, models)
     return replace(problem, allowed=allowed) if allowed else problem
-
-
-def values_of(request: GenerationRequest) -> dict[str, Any]:
-    """The form's values that ask for exactly this request again."""
-    return request.model_dump(mode="json")
 
 
 def _seed(value: object) -> object:
