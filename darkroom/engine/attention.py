@@ -6,11 +6,13 @@ Must not know: blocks, pictures, or when they run.
 import json
 import logging
 import math
+import statistics
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -37,10 +39,14 @@ SINCE_HOPPER: Order = ("cudnn", "flash", "efficient", "math")
 BEFORE_HOPPER: Order = ("flash", "efficient", "cudnn", "math")
 HOPPER = (9, 0)
 FILE = "attention.json"
-# No kernel is begun to be tried after this. One that is not this much faster does not take another's place.
-SECONDS_TO_TRY = 0.25
+# No kernel is begun to be tried after this: their libraries alone can take most of a second to come. One that is not
+# this much faster does not take another's place.
+SECONDS_TO_TRY = 3.0
 WORTHWHILE = 0.05
-RUNS = 3
+RUNS = 5
+# The card is kept waiting for so many of its cycles, some milliseconds, until all runs have been asked for. Of short
+# ones it would be the host's time else: seen on an H100, the slowest of three kernels won then, now and again.
+CYCLES_AHEAD = 4_000_000
 # Question, keys, values and result; and what kernels take beside them.
 TENSORS, WORKSPACE = 4, 64 << 20
 UNREADABLE = (OSError, ValueError, RecursionError)
@@ -176,7 +182,7 @@ def room_on(device: torch.device, *, promised: int) -> int:
 
 
 def seconds_on_card(kernel: Kernel, shape: Shape, device: torch.device) -> float | None:
-    """Of one call, the mean of some; None where this kernel cannot. Gives back what it took."""
+    """Of one call, the median of some; None where this kernel cannot. Gives back what it took."""
     try:
         with torch.no_grad(), sdpa_kernel(KERNELS[kernel]), _without_warnings():
             return _seconds(shape, device)
@@ -189,17 +195,19 @@ def seconds_on_card(kernel: Kernel, shape: Shape, device: torch.device) -> float
 
 
 def _seconds(shape: Shape, device: torch.device) -> float:
-    start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
+    moments = [torch.cuda.Event(enable_timing=True) for _ in range(RUNS + 1)]  # type: ignore[no-untyped-call]
     size = (1, shape.heads, shape.tokens, shape.head_width)
     query, key, value = (torch.full(size, 0.1, dtype=shape.dtype, device=device) for _ in range(3))
     # The first call of a kernel prepares it.
     scaled_dot_product_attention(query, key, value)
-    start.record()
-    for _ in range(RUNS):
+    torch.cuda._sleep(CYCLES_AHEAD)  # type: ignore[no-untyped-call]
+    moments[0].record()
+    for moment in moments[1:]:
         scaled_dot_product_attention(query, key, value)
-    end.record()
-    end.synchronize()
-    return float(start.elapsed_time(end)) / 1000 / RUNS
+        moment.record()
+    moments[-1].synchronize()
+    milliseconds: list[float] = [begin.elapsed_time(end) for begin, end in pairwise(moments)]
+    return statistics.median(milliseconds) / 1000
 
 
 @contextmanager

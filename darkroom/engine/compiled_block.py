@@ -67,7 +67,7 @@ class CompiledBlock:
             else:
                 try:
                     results = graph(*given)
-                except torch.OutOfMemoryError:
+                except (torch.OutOfMemoryError, torch.AcceleratorError):
                     raise
                 except FAULTS as error:
                     self._owner.give_up(first_line(str(error)) or type(error).__name__, lasting=True)

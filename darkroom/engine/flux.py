@@ -23,7 +23,7 @@ from darkroom.engine.attention import Shape, attention_on, room_on, using
 from darkroom.engine.checkpoint import identity_of, stamps_of, unpack
 from darkroom.engine.compilation import Compilation
 from darkroom.engine.course import Course
-from darkroom.engine.devices import device_name
+from darkroom.engine.devices import device_name, ended_by
 from darkroom.engine.float8 import use_float8_matmul
 from darkroom.engine.lora import Loras, low_rank_bytes
 from darkroom.engine.lora_shelf import LoraShelf
@@ -79,7 +79,8 @@ def make_picture(
     pipeline.watcher, pipeline.record, pipeline.current_plan = watcher, record, plan
     pipeline.reports = Reports(watcher)
     course = pipeline.course = pipeline.course_of(request, checkpoint)
-    try:
+    # 6. Drop every copy on the card that is not to stay and give the memory back, however it ended.
+    with ended_by(pipeline.leave):
         watcher.planned(plan.seconds_per_step)
         # 1. Say what is to be done. The random start is drawn on the CPU, so a seed means the same on every card.
         order: dict[str, Any] = {
@@ -100,13 +101,7 @@ def make_picture(
         # 4. Denoise: the transformer's blocks visit in turn, one event a step       (pipeline.step)
         # 5. Decode, whole or in tiles                                               (PictureDecoder.forward)
         picture = pipeline(**order, progress_bar_cmd=pipeline.denoising)
-    finally:
-        # 6. Drop every copy on the card that is not to stay and give the memory back, however it ended.
-        pipeline.watcher, pipeline.reports, pipeline.course = Watcher(), Reports(Watcher()), Course(Watcher())
-        cache, pipeline.step_cache = pipeline.step_cache, None
-        pipeline.compilation.leave()
-        pipeline.rotations.forget()
-        pipeline.residence.leave()
+        cache = pipeline.step_cache
     facts = {**pipeline.facts, **record.facts(), **pipeline.compilation.facts(), **course.facts()}
     if pipeline.attention_order:
         facts["attention"] = pipeline.attention_order[0]
@@ -278,6 +273,14 @@ class WatchedPipeline(FluxImagePipeline):  # type: ignore[misc]
             self.compilation.leave()
             self.rotations.forget()
         self.residence.enter(tuple(model_names))
+
+    def leave(self) -> None:
+        """The picture is made, or will not be."""
+        self.watcher, self.reports, self.course = Watcher(), Reports(Watcher()), Course(Watcher())
+        self.step_cache = None
+        self.compilation.leave()
+        self.rotations.forget()
+        self.residence.leave()
 
     def known_prompt(self, prompt: str, prompt_tokens: int) -> dict[str, Tensor] | None:
         return self.prompts.get(self.model.name, prompt, prompt_tokens, self.device)

@@ -61,7 +61,7 @@ class FusedBlock:
             else:
                 try:
                     return self._run(stage, hidden, prompt, conditions, rope)
-                except torch.OutOfMemoryError:
+                except (torch.OutOfMemoryError, torch.AcceleratorError):
                     raise
                 except FAULTS as error:
                     self._owner.give_up(first_line(str(error)) or type(error).__name__, lasting=True)

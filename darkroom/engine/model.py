@@ -9,6 +9,7 @@ from dataclasses import replace
 import torch
 
 from darkroom.catalog import ModelEntry
+from darkroom.engine.attention import Attention
 from darkroom.engine.compilation import CompileWishes
 from darkroom.engine.devices import choose_device, device_name
 from darkroom.engine.flux import MadePicture, WatchedPipeline, load_pipeline, make_picture
@@ -37,6 +38,7 @@ class LoadedModel:
         if options.threads:
             torch.set_num_threads(options.threads)
         self._pipeline: WatchedPipeline | None = None
+        self._attention: Attention | None = None
         # Parts of the model before, until the next one has come.
         self._kept: dict[str, Part] = {}
 
@@ -59,6 +61,8 @@ class LoadedModel:
     ) -> MadePicture:
         """Raises what `load_pipeline` and `make_picture` raise; the next call works all the same."""
         pipeline = self._pipeline_of(model, watcher)
+        # One for all models: another kernel would make another picture of the same request.
+        pipeline.attention = self._attention = self._attention or pipeline.attention
         pipeline.attention.folder = self._cache
         pipeline.compilation.wishes = self._compile if compiles_at(rung) else CompileWishes()
         plan = pipeline.plan(request, wishes_at(rung, self._wishes))

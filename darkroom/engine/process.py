@@ -57,9 +57,10 @@ ENVIRONMENT = {
 EXPANDABLE_SEGMENTS = {"PYTORCH_ALLOC_CONF": "expandable_segments:True"}
 NICENESS = 5
 SECONDS_BETWEEN_MEMORY = 1.0
-# How torch says that the machine, not the card, has no room left; and CUDA, that the card has none for itself.
+# What the process ends with, for whoever looks.
+CARD_HAS_FAILED = 75
+# How torch says that the machine, not the card, has no room left.
 NO_MORE_RAM = "DefaultCPUAllocator: can't allocate memory"
-NO_MORE_CARD = "CUDA error: out of memory"
 
 
 def serve(connection: "Connection[Event, Command]", options: EngineOptions) -> None:
@@ -74,11 +75,7 @@ def serve(connection: "Connection[Event, Command]", options: EngineOptions) -> N
     while not isinstance(command := inbox.next(), Quit):
         if isinstance(command, Run):
             teller = Teller(command.job, inbox, outbox.send, options.checkpoint_seconds)
-            answer = _answer(command, loaded, teller)
-            if isinstance(answer, Failed) and answer.kind == "card_fault":
-                # Nothing more can be done with the card in this process.
-                outbox.send(answer)
-                return
+            answer = _answer(command, loaded, teller, outbox)
             loaded.tidy()
             outbox.send(answer)
             outbox.send(loaded.memory())
@@ -87,8 +84,12 @@ def serve(connection: "Connection[Event, Command]", options: EngineOptions) -> N
             outbox.send(loaded.memory())
 
 
-def _answer(run: Run, loaded: "LoadedModel", teller: Teller) -> Event:
-    """Make the picture, or say in one message why not. What no one foresaw ends the process, with a traceback."""
+def _answer(run: Run, loaded: "LoadedModel", teller: Teller, outbox: "Outbox") -> Event:
+    """Make the picture, or say in one message why not. What no one foresaw ends the process, with a traceback.
+
+    When the card has failed, the process ends here, after a word.
+    """
+    from darkroom.engine.devices import has_failed
     from darkroom.engine.model import CARD_FAULT, OUT_OF_MEMORY, OUT_OF_RAM
 
     try:
@@ -105,8 +106,10 @@ def _answer(run: Run, loaded: "LoadedModel", teller: Teller) -> Event:
         loaded.unload()
         return _failed(run, "out_of_ram", error)
     except CARD_FAULT as error:
-        if NO_MORE_CARD not in str(error):
-            return _failed(run, "card_fault", error)
+        if has_failed(error):
+            # While the error still holds what is on the card: see `ended_by`.
+            outbox.send(_failed(run, "card_fault", error))
+            os._exit(CARD_HAS_FAILED)
         loaded.unload()
         return _failed(run, "out_of_memory", error)
     except ModelUnusable as error:

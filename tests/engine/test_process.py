@@ -5,12 +5,17 @@ import signal
 import time
 from collections.abc import Iterator
 from itertools import groupby
+from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 
 from darkroom.catalog import DEMO
-from darkroom.engine.process import environment_of, serve
+from darkroom.engine.flux import WatchedPipeline
+from darkroom.engine.process import CARD_HAS_FAILED, environment_of, serve
+from darkroom.engine.teller import Teller
 from darkroom.errors import EngineLost
 from darkroom.jobs.messages import (
     Done,
@@ -126,6 +131,31 @@ def test_a_killed_process_is_told_as_lost_with_its_signal(engine: ProcessEngine)
     assert lost.value.cause == f"signal {signal.SIGKILL}"
     with pytest.raises(EngineLost):
         engine.send(Quit())
+
+
+def serve_on_a_card_that_fails(connection: "Connection[Event, Any]", options: EngineOptions) -> None:
+    """As torch says it. To free anything afterwards ends the process on a card, so nothing may be cleaned up."""
+
+    def fail(_self: Teller, _number: int, *_rest: Any) -> None:
+        raise torch.AcceleratorError("CUDA error: device-side assert triggered")
+
+    Teller.step = fail  # type: ignore[method-assign]
+    WatchedPipeline.leave = lambda _self: os.abort()  # type: ignore[method-assign]
+    serve(connection, options)
+
+
+def test_a_card_that_fails_is_told_before_anything_is_freed_and_ends_the_process() -> None:
+    engine = ProcessEngine(serve_on_a_card_that_fails, options(MODELS, threads=1))
+    try:
+        engine.send(run(1))
+        failed = events_until(engine, Failed)[-1]
+        assert isinstance(failed, Failed)
+        assert (failed.kind, failed.detail) == ("card_fault", "CUDA error: device-side assert triggered")
+        with pytest.raises(EngineLost) as lost:
+            events_until(engine, Done)
+        assert lost.value.cause == f"exit code {CARD_HAS_FAILED}"
+    finally:
+        engine.close()
 
 
 def test_closing_twice_is_safe_and_ends_the_process_in_the_middle_of_a_job(engine: ProcessEngine) -> None:

@@ -50,6 +50,16 @@ def alone(folder: Path) -> Callable[[ModelEntry], bytes]:
     return lambda model: drawn["demo" if model is DEMO else "other"]
 
 
+def test_the_kernel_of_attention_is_chosen_once_for_all_models(folder: Path) -> None:
+    loaded = loaded_model(folder)
+    chosen = []
+    for model in (DEMO, OTHER, DEMO):
+        pixels(loaded, model)
+        assert loaded._pipeline is not None
+        chosen.append(loaded._pipeline.attention)
+    assert chosen[0] is chosen[1] is chosen[2]
+
+
 class Reading(Watcher):
     """Which parts come from files; `stop_at` ends it there."""
 
