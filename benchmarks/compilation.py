@@ -1,7 +1,8 @@
 """The transformer's blocks uncompiled and compiled, side by side: FLUX.1's shapes, random weights.
 
 Run: python -m benchmarks.compilation [--caps none,8,4] [--sizes 1024x1024,512x512] [--ways eager,compiled]
-[--steps 6] [--first] [--record] [--any-size] [--no-cudnn] [--upcast] [--model flux1|demo] [--folder FOLDER] [--write].
+[--steps 6] [--first] [--unrecorded] [--any-size] [--no-cudnn] [--upcast] [--model flux1|demo] [--folder FOLDER]
+[--write].
 One process; nothing is compiled yet, unless a folder is named that was compiled into. --upcast: as on a card that does
 not multiply float8. Then: where the time of one step goes.
 """
@@ -175,7 +176,7 @@ class Bench:
             folder=self._folder,
             any_image=options.any_size,
             chosen_attention=not options.no_cudnn,
-            record=options.record,
+            record=not options.unrecorded,
         )
         # Without a card there is nothing to gain, but all of it can be tried.
         missing: Callable[..., str] | None = None if self.ours.device.type == "cuda" else lambda *_device: ""
@@ -319,7 +320,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--ways", type=_ways, default="eager,compiled", help=", ".join(WAYS[:-1]))
     parser.add_argument("--steps", type=int, default=6)
     parser.add_argument("--any-size", action="store_true", help="graphs that serve pictures of all sizes")
-    parser.add_argument("--record", action="store_true", help="fused blocks are recorded where all stay on the card")
+    parser.add_argument("--unrecorded", action="store_true", help="what fused blocks do is not recorded and replayed")
     parser.add_argument("--no-cudnn", action="store_true", help="attention as torch chooses it")
     parser.add_argument("--upcast", action="store_true", help="as on cards that do not multiply float8")
     parser.add_argument("--model", choices=("flux1", "demo"), default="flux1")

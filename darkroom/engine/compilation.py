@@ -54,7 +54,7 @@ class CompileWishes:
     """`auto` compiles beside the first pictures; `on` before the first. Files go to `folder`.
 
     `any_image`: one graph for pictures of all sizes. `chosen_attention`: by the kernel that is chosen for the card, not
-    by torch. `apart`: in a process of its own. `record`: fused blocks are recorded where all of them stay on the card.
+    by torch. `apart`: in a process of its own. `record`: what fused blocks do is recorded and replayed.
     """
 
     mode: Mode = "off"
@@ -62,7 +62,7 @@ class CompileWishes:
     any_image: bool = False
     chosen_attention: bool = True
     apart: bool = True
-    record: bool = False
+    record: bool = True
 
 
 class Compilation:
@@ -101,11 +101,8 @@ class Compilation:
         # Of this picture: why it does not run compiled. None before the first.
         self.why_not: str | None = None
 
-    def begin(
-        self, size: Size, *, rows: bool, promised: int, waiting: Callable[[], None], streams: bool = True
-    ) -> None:
+    def begin(self, size: Size, *, rows: bool, promised: int, waiting: Callable[[], None]) -> None:
         """A picture of this size begins. `rows`: modulation comes from a table. `promised`: what it takes of the card.
-        `streams`: not all blocks stay there.
 
         Only with `on` this takes time, and calls `waiting` now and then, which may raise. What the plan before this one
         kept on the card must have left: it would be in the way of the process that compiles.
@@ -115,7 +112,7 @@ class Compilation:
             self.why_not = "it is switched off"
             return
         self.why_not = self._prepare(size, rows=rows, promised=promised, waiting=waiting)
-        if self.stage is not None and self.wishes.record and not streams:
+        if self.stage is not None and self.wishes.record:
             self._record(size, promised)
         if self.why_not not in PASSING:
             self._settled.add((size, rows, self._low_ranks))
@@ -252,7 +249,6 @@ class Compilation:
         return None
 
     def _record(self, size: Size, promised: int) -> None:
-        """Only where weights do not move: with a ring, recorded blocks have made other pixels at 6 and 4 GB."""
         assert self.stage is not None
         width: int = self._transformer.x_embedder.out_features
         room = RECORDING_BYTES + RECORDED_ROWS * (size.text + size.image) * width * self._dtype.itemsize

@@ -235,12 +235,11 @@ class WatchedPipeline(FluxImagePipeline):  # type: ignore[misc]
         self._attach(request.loras)
         size = size_of(request, prompt_tokens)
         rows, promised = self.current_plan.table_rows > 0, self.current_plan.promised_vram
-        streams = self.current_plan.streamed_bytes > 0
         self._choose_attention(size, promised)
         label = (texts, request.guidance, request.steps, self.loras.modulation)
         passes = (request.steps - self.course.begins) * len(texts)
         self.residence.begin(self.current_plan, prompts=unread, passes=passes, label=label)
-        self.compilation.begin(size, rows=rows, promised=promised, streams=streams, waiting=self._tell_of_waiting)
+        self.compilation.begin(size, rows=rows, promised=promised, waiting=self._tell_of_waiting)
         self.step_cache = step_cache_for(
             request.step_cache, steps=request.steps, curve=self.curve, at_rest=self.residence.first_block_at_rest
         )

@@ -225,7 +225,7 @@ class _Joint:
         gate, shift, scale, last_gate = rows
         added, more = side.to_out.product(side.to_out.shrunk(attended))
         if more is not None:
-            added.addmm_(more.narrow.sum(0).to(added.dtype), more.up.t())
+            added.addmm_(more.narrow, more.up.t())
         total, stored = side.widen.normalized(hidden, shift, scale, added=added, gate=gate)
         wide, more = side.widen.product(stored)
         stored = side.narrow.activated(wide, more)

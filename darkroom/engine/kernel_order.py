@@ -14,8 +14,6 @@ from darkroom.engine.operations import More, Operations, TorchOperations
 
 # A few are enough: how many there are is no part of a kernel.
 TOKENS = 16
-# At least as many as kernels read.
-PARTS = 8
 FEED_FORWARD = 4
 
 
@@ -58,7 +56,7 @@ class KernelOrder:
         of_three, of_wide, of_sum = None, None, None
         if self.rank:
             ups = (some(columns, self.rank) for columns in (3 * width, FEED_FORWARD * width, width))
-            narrow = torch.zeros(PARTS, TOKENS, self.rank, dtype=torch.float32, device=self.device)
+            narrow = some(TOKENS, self.rank)
             of_three, of_wide, of_sum = (More(narrow, up) for up in ups)
             for taken in (width, FEED_FORWARD * width, (1 + FEED_FORWARD) * width):
                 down = some(self.rank, taken)

@@ -6,7 +6,7 @@ Imports triton: only for a process that has a card. What each computes is said, 
 
 # mypy: disable-error-code="no-untyped-def,no-untyped-call,untyped-decorator,misc"
 
-from typing import Any
+from typing import NamedTuple
 
 import torch
 import triton
@@ -15,21 +15,33 @@ from torch import Tensor
 
 from darkroom.engine.float8 import STORED, LowRank
 from darkroom.engine.operations import More, block_of
+from darkroom.engine.programs import launch
 
-# Rows and columns that one program makes, and its warps: the fastest on an H100 at FLUX.1's widths. With a low rank it
-# is more rows, for they are multiplied.
+# The fastest on an H100 at FLUX.1's widths (docs/benchmarks.md).
 NORM_WARPS = 8
-FLAT, FLAT_WARPS = (1, 4096), 8
-MULTIPLIED, MULTIPLIED_WARPS = (16, 256), 4
 # Tokens and heads.
-TURNED, TURNED_MULTIPLIED, TURN_WARPS = (4, 8), (16, 8), 4
-# A narrow product alone would keep few of a card's processors at work: each part of its depth is made by itself.
-NARROW_PARTS = 4
-# Of `down` at once: what an Ada card has room for.
-NARROW_ROWS, NARROW_AREA, NARROW_WARPS = 32, 4096, 4
-ALIGNED = 16
-# The version whose programs are started without its help.
-IS_KNOWN = triton.__version__.startswith("3.6.")
+TURNED, TURNED_MULTIPLIED, TURN_WARPS = (4, 8), (16, 24), 4
+# Of `down` at once: what an Ada card has room for, so many times.
+NARROW_ROWS, NARROW_AREA, NARROW_WARPS, NARROW_STAGES = 16, 4096, 2, 6
+
+
+class _Frame(NamedTuple):
+    """Of one program: rows and columns at once, how often, warps, and how many of these are on their way."""
+
+    high: int
+    wide: int
+    often: int
+    warps: int
+    stages: int
+
+    def grid(self, rows: int, width: int) -> tuple[int, int, int]:
+        return _parts(rows, self.high), _parts(width, self.wide * self.often), 1
+
+
+# With a low rank it is more rows, for they are multiplied.
+FLAT = _Frame(high=1, wide=4096, often=1, warps=8, stages=1)
+STORED_WITH_MORE = _Frame(high=32, wide=128, often=4, warps=4, stages=3)
+ADDED_WITH_MORE = _Frame(high=16, wide=256, often=3, warps=4, stages=2)
 
 
 def normalize(
@@ -47,7 +59,7 @@ def normalize(
     adds = added is not None and gate is not None
     total = hidden if added is None else added
     tensors = (hidden, total, shift if gate is None else gate, shift, scale, stored, unit, peak)
-    _launch(_normalize, (rows, 1, 1), NORM_WARPS, tensors, (), (width, 1 << (width - 1).bit_length(), adds))
+    launch(_normalize, (rows, 1, 1), NORM_WARPS, tensors, (), (width, 1 << (width - 1).bit_length(), adds))
     return total, stored
 
 
@@ -65,43 +77,42 @@ def turn(
     tokens, head_width = len(projected), len(query_weight)
     narrow, up, rank, block = _parts_of(more, projected)
     tokens_at_once, heads_at_once = TURNED if more is None else TURNED_MULTIPLIED
-    _launch(
+    launch(
         _turn,
         (_parts(tokens, tokens_at_once), _parts(heads, heads_at_once), 2 if more is None else 3),
         TURN_WARPS,
         (projected, query_weight, key_weight, angles, narrow, up),
         (projected.stride(0), tokens, rank),
-        (heads, head_width, heads_at_once, tokens_at_once, block, NARROW_PARTS),
+        (heads, head_width, heads_at_once, tokens_at_once, block),
     )
 
 
 def add(hidden: Tensor, gate: Tensor, added: Tensor, more: More | None = None, *, into: Tensor) -> None:
     rows, width = hidden.shape
     narrow, up, rank, block = _parts_of(more, hidden)
-    (high, wide), warps = (FLAT, FLAT_WARPS) if more is None else (MULTIPLIED, MULTIPLIED_WARPS)
-    grid = (_parts(rows, high), _parts(width, wide), 1)
-    _launch(
+    frame = FLAT if more is None else ADDED_WITH_MORE
+    launch(
         _add,
-        grid,
-        warps,
+        frame.grid(rows, width),
+        frame.warps,
         (hidden, gate, added, into, narrow, up),
         (rows, width, rank),
-        (high, wide, block, NARROW_PARTS),
+        (frame.high, frame.wide, frame.often, frame.stages, block),
     )
 
 
 def narrow(stored: Tensor, unit: Tensor, low_rank: LowRank) -> Tensor:
     rows, width = stored.shape
     rank = len(low_rank.stored)
-    result = torch.empty(NARROW_PARTS, rows, rank, dtype=torch.float32, device=stored.device)
+    result = torch.empty(rows, rank, dtype=low_rank.up.dtype, device=stored.device)
     block = block_of(rank)
-    _launch(
+    launch(
         _narrow,
-        (_parts(rows, NARROW_ROWS), NARROW_PARTS, 1),
+        (_parts(rows, NARROW_ROWS), 1, 1),
         NARROW_WARPS,
         (stored, low_rank.stored, unit, low_rank.scale, result),
         (rows, stored.stride(0), rank),
-        (width, _parts(width, NARROW_PARTS), NARROW_ROWS, NARROW_AREA // block, block),
+        (width, NARROW_ROWS, NARROW_AREA // block, NARROW_STAGES, block),
     )
     return result
 
@@ -109,14 +120,14 @@ def narrow(stored: Tensor, unit: Tensor, low_rank: LowRank) -> Tensor:
 def _flat(hidden: Tensor, stored: Tensor, unit: Tensor, peak: Tensor, more: More | None, *, is_gelu: bool) -> None:
     rows, width = hidden.shape
     narrow, up, rank, block = _parts_of(more, hidden)
-    (high, wide), warps = (FLAT, FLAT_WARPS) if more is None else (MULTIPLIED, MULTIPLIED_WARPS)
-    _launch(
+    frame = FLAT if more is None else STORED_WITH_MORE
+    launch(
         _store,
-        (_parts(rows, high), _parts(width, wide), 1),
-        warps,
+        frame.grid(rows, width),
+        frame.warps,
         (hidden, stored, unit, peak, narrow, up),
         (hidden.stride(0), stored.stride(0), rows, width, rank),
-        (high, wide, is_gelu, block, NARROW_PARTS),
+        (frame.high, frame.wide, frame.often, frame.stages, is_gelu, block),
     )
 
 
@@ -124,7 +135,7 @@ def _parts_of(more: More | None, instead: Tensor) -> tuple[Tensor, Tensor, int, 
     """Its two matrices, their rank, and the rank as programs take it. Of nothing: any tensor, and 0."""
     if more is None:
         return instead, instead, 0, 0
-    rank = more.narrow.shape[2]
+    rank = more.narrow.shape[1]
     return more.narrow, more.up, rank, block_of(rank)
 
 
@@ -132,79 +143,22 @@ def _parts(of: int, size: int) -> int:
     return -(-of // size)
 
 
-class _Program:
-    """A kernel made for its constants and types. Triton's own way to start it takes the host longer than most take the
-    card: what it would find out again is kept here, where this version of Triton does it as that one.
-    """
-
-    def __init__(self, made: Any) -> None:
-        self._made = made
-        start = made.run
-        scratch = start.global_scratch_size or start.profile_scratch_size if IS_KNOWN else True
-        self._start: Any = None if scratch else start.launch
-        if self._start is not None:
-            before = (made.function, start.launch_cooperative_grid, start.launch_pdl, None, None)
-            self._fixed = (*before, made.packed_metadata, None, None, None)
-
-    def start(self, grid: tuple[int, int, int], device: int, values: tuple[Any, ...]) -> None:
-        if self._start is None:
-            self._made[grid](*values)
-        else:
-            self._start(*grid, torch._C._cuda_getCurrentRawStream(device), *self._fixed, *values)
-
-
-# Kernels by what makes them what they are.
-_made: dict[tuple[Any, ...], _Program] = {}
-
-
-def _launch(
-    kernel: Any,
-    grid: tuple[int, int, int],
-    warps: int,
-    tensors: tuple[Tensor, ...],
-    numbers: tuple[int, ...],
-    constants: tuple[int, ...],
-) -> None:
-    together = 0
-    for tensor in tensors:
-        together |= tensor.data_ptr()
-    for number in numbers:
-        together |= number
-    values = (*tensors, *numbers, *constants)
-    # Programs are made for what lies, and steps, at multiples of 16, where all does.
-    if together % ALIGNED:
-        kernel[grid](*values, num_warps=warps)
-        return
-    first = tensors[0]
-    device = first.get_device()
-    key = (id(kernel), constants, first.dtype, device)
-    program = _made.get(key)
-    if program is None:
-        made = kernel[grid](*values, num_warps=warps)
-        # Triton's interpreter makes none.
-        if made is not None:
-            _made[key] = _Program(made)
-    else:
-        program.start(grid, device, values)
-
-
 @triton.jit
-def _keep_largest(values, mask, peak):
+def _bits(values, mask):
     """As bits, numbers without a sign are in order, and what is none comes after all of them."""
-    bits = values.to(tl.int32, bitcast=True) & 0x7FFFFFFF
-    tl.atomic_max(peak, tl.max(tl.where(mask, bits, 0)), sem="relaxed")
+    return tl.where(mask, values.to(tl.int32, bitcast=True) & 0x7FFFFFFF, 0)
 
 
 @triton.jit
-def _sum_of(narrow, up, row, rows, rank, block: tl.constexpr, parts: tl.constexpr):
-    """Of the parts of `narrow`, these rows, in the type of `up`."""
+def _keep_largest(bits, peak):
+    tl.atomic_max(peak, tl.max(bits), sem="relaxed")
+
+
+@triton.jit
+def _rows_of(narrow, row, row_mask, rank, block: tl.constexpr):
     places = tl.arange(0, block)
-    mask = (row < rows)[:, None] & (places < rank)[None, :]
-    place = narrow + row[:, None] * rank + places[None, :]
-    total = tl.load(place, mask, 0.0)
-    for part in tl.static_range(1, parts):
-        total += tl.load(place + part * rows * rank, mask, 0.0)
-    return total.to(up.dtype.element_ty)
+    mask = row_mask[:, None] & (places < rank)[None, :]
+    return tl.load(narrow + row[:, None] * rank + places[None, :], mask, 0.0)
 
 
 @triton.jit
@@ -247,7 +201,7 @@ def _normalize(
     spread = tl.sum(values * values) / width
     values = values * tl.rsqrt(spread + 1e-6) * more + less
     tl.store(stored + place, (values * inverse).to(stored.dtype.element_ty), mask)
-    _keep_largest(values, mask, peak)
+    _keep_largest(_bits(values, mask), peak)
 
 
 @triton.jit
@@ -265,26 +219,32 @@ def _store(
     rank,
     high: tl.constexpr,
     wide: tl.constexpr,
+    often: tl.constexpr,
+    stages: tl.constexpr,
     is_gelu: tl.constexpr,
     block: tl.constexpr,
-    parts: tl.constexpr,
 ):
     row = tl.program_id(0).to(tl.int64) * high + tl.arange(0, high)
-    column = tl.program_id(1) * wide + tl.arange(0, wide)
-    row_mask, column_mask = row < rows, column < width
-    mask = row_mask[:, None] & column_mask[None, :]
+    row_mask = row < rows
     inverse = 1.0 / tl.load(unit)
-    values = tl.load(hidden + row[:, None] * hidden_row + column[None, :], mask, 0.0).to(tl.float32)
     if block:
-        left = _sum_of(narrow, up, row, rows, rank, block, parts)
-        values += _product(left, up, column, column_mask, rank, block)
-    if is_gelu:
-        # With tanh: x · sigmoid(2 · √(2/π) · (x + 0.044715 x³)), and exp(x) as a power of two.
-        power = values * (values * values * -0.1029432397 - 2.302208199)
-        values = tl.fdiv(values, 1.0 + tl.exp2(power))
-    result = (values * inverse).to(stored.dtype.element_ty)
-    tl.store(stored + row[:, None] * stored_row + column[None, :], result, mask)
-    _keep_largest(values, mask, peak)
+        left = _rows_of(narrow, row, row_mask, rank, block)
+    largest = tl.zeros((high, wide), dtype=tl.int32)
+    for number in tl.range(0, often, num_stages=stages):
+        column = (tl.program_id(1) * often + number) * wide + tl.arange(0, wide)
+        column_mask = column < width
+        mask = row_mask[:, None] & column_mask[None, :]
+        values = tl.load(hidden + row[:, None] * hidden_row + column[None, :], mask, 0.0).to(tl.float32)
+        if block:
+            values += _product(left, up, column, column_mask, rank, block)
+        if is_gelu:
+            # With tanh: x · sigmoid(2 · √(2/π) · (x + 0.044715 x³)), and exp(x) as a power of two.
+            power = values * (values * values * -0.1029432397 - 2.302208199)
+            values = tl.fdiv(values, 1.0 + tl.exp2(power))
+        result = (values * inverse).to(stored.dtype.element_ty)
+        tl.store(stored + row[:, None] * stored_row + column[None, :], result, mask)
+        largest = tl.maximum(largest, _bits(values, mask))
+    _keep_largest(largest, peak)
 
 
 @triton.jit
@@ -303,7 +263,6 @@ def _turn(
     heads_at_once: tl.constexpr,
     tokens_at_once: tl.constexpr,
     block: tl.constexpr,
-    parts: tl.constexpr,
 ):
     half: tl.constexpr = head_width // 2
     token = tl.program_id(0).to(tl.int64) * tokens_at_once + tl.arange(0, tokens_at_once)
@@ -315,7 +274,7 @@ def _turn(
     sine = tl.load(angle + 2, token_mask[:, None], 0.0)
     weights = tl.load((query_weight if kind == 0 else key_weight) + column).to(tl.float32)
     if block:
-        left = _sum_of(narrow, up, token, tokens, rank, block, parts)
+        left = _rows_of(narrow, token, token_mask, rank, block)
     for number in range(heads_at_once):
         head = tl.program_id(1) * heads_at_once + number
         first = (kind * heads + head) * head_width
@@ -350,21 +309,25 @@ def _add(
     rank,
     high: tl.constexpr,
     wide: tl.constexpr,
+    often: tl.constexpr,
+    stages: tl.constexpr,
     block: tl.constexpr,
-    parts: tl.constexpr,
 ):
     row = tl.program_id(0).to(tl.int64) * high + tl.arange(0, high)
-    column = tl.program_id(1) * wide + tl.arange(0, wide)
-    row_mask, column_mask = row < rows, column < width
-    mask = row_mask[:, None] & column_mask[None, :]
-    place = row[:, None] * width + column[None, :]
-    values = tl.load(hidden + place, mask, 0.0).to(tl.float32)
-    beside = tl.load(added + place, mask, 0.0).to(tl.float32)
+    row_mask = row < rows
     if block:
-        left = _sum_of(narrow, up, row, rows, rank, block, parts)
-        beside += _product(left, up, column, column_mask, rank, block)
-    values += tl.load(gate + column, column_mask, 0.0).to(tl.float32)[None, :] * beside
-    tl.store(into + place, values.to(into.dtype.element_ty), mask)
+        left = _rows_of(narrow, row, row_mask, rank, block)
+    for number in tl.range(0, often, num_stages=stages):
+        column = (tl.program_id(1) * often + number) * wide + tl.arange(0, wide)
+        column_mask = column < width
+        mask = row_mask[:, None] & column_mask[None, :]
+        place = row[:, None] * width + column[None, :]
+        values = tl.load(hidden + place, mask, 0.0).to(tl.float32)
+        beside = tl.load(added + place, mask, 0.0).to(tl.float32)
+        if block:
+            beside += _product(left, up, column, column_mask, rank, block)
+        values += tl.load(gate + column, column_mask, 0.0).to(tl.float32)[None, :] * beside
+        tl.store(into + place, values.to(into.dtype.element_ty), mask)
 
 
 @triton.jit
@@ -378,23 +341,21 @@ def _narrow(
     stored_row,
     rank,
     width: tl.constexpr,
-    share: tl.constexpr,
     high: tl.constexpr,
     deep: tl.constexpr,
+    stages: tl.constexpr,
     block: tl.constexpr,
 ):
     row = tl.program_id(0).to(tl.int64) * high + tl.arange(0, high)
     row_mask = (row < rows)[:, None]
     place = tl.arange(0, block)
     known = (place < rank)[None, :]
-    depth = tl.program_id(1) * share + tl.arange(0, deep)
-    end = tl.minimum((tl.program_id(1) + 1) * share, width)
     sums = tl.zeros((high, block), dtype=tl.float32)
-    for start in range(0, share, deep):
-        inside = start + depth < end
-        left = tl.load(stored + row[:, None] * stored_row + (start + depth)[None, :], row_mask & inside[None, :], 0.0)
-        right = tl.load(down + place[None, :] * width + (start + depth)[:, None], known & inside[:, None], 0.0)
+    for start in tl.range(0, width, deep, num_stages=stages):
+        depth = start + tl.arange(0, deep)
+        inside = depth < width
+        left = tl.load(stored + row[:, None] * stored_row + depth[None, :], row_mask & inside[None, :], 0.0)
+        right = tl.load(down + place[None, :] * width + depth[:, None], known & inside[:, None], 0.0)
         sums = tl.dot(left, right, sums)
     values = sums * (tl.load(unit) * tl.load(scale))
-    row += tl.program_id(1) * rows
-    tl.store(result + row[:, None] * rank + place[None, :], values, row_mask & known)
+    tl.store(result + row[:, None] * rank + place[None, :], values.to(result.dtype.element_ty), row_mask & known)

@@ -26,14 +26,14 @@ def block_of(rank: int) -> int:
 
 
 class More(NamedTuple):
-    """What LoRAs add to a product: narrow · upᵀ, (width, rank). `narrow` is a sum: (parts, rows, rank) in float32."""
+    """What LoRAs add to a product: narrow · upᵀ. `narrow` is (rows, rank) and `up` (width, rank), of one type."""
 
     narrow: Tensor
     up: Tensor
 
     def of(self, hidden: Tensor) -> Tensor:
         """`hidden` with it, in float32."""
-        return hidden.float() + self.narrow.sum(0) @ self.up.float().t()
+        return hidden.float() + self.narrow.float() @ self.up.float().t()
 
 
 class Operations(Protocol):
@@ -86,7 +86,7 @@ class Operations(Protocol):
         ...
 
     def narrow(self, stored: Tensor, unit: Tensor, low_rank: LowRank) -> Tensor:
-        """x · downᵀ of activations as float8, as `More` has it."""
+        """x · downᵀ of activations as float8, in the type of `up`."""
         ...
 
 
@@ -151,4 +151,4 @@ class TorchOperations:
 
     def narrow(self, stored: Tensor, unit: Tensor, low_rank: LowRank) -> Tensor:
         product = stored.float() @ low_rank.stored.float().t()
-        return (product * (unit * low_rank.scale))[None]
+        return (product * (unit * low_rank.scale)).to(low_rank.up.dtype)

@@ -95,7 +95,7 @@ def test_on_a_card_a_compiled_picture_is_as_an_uncompiled_one_and_the_same_howev
 ) -> None:
     card = torch.device("cuda", torch.cuda.current_device())
     pipeline = load_pipeline(DEMO, MODELS, card, Watcher())
-    wishes = CompileWishes(mode="on", folder=tmp_path, record=True)
+    wishes = CompileWishes(mode="on", folder=tmp_path)
     pipeline.compilation = Compilation(pipeline.dit, card, pipeline.torch_dtype, wishes=wishes)
     whole = pipeline.plan(order(), Wishes())
     slot_bytes = largest_unit(replace(DEMO.architecture, number_bytes=2))
