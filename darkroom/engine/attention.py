@@ -39,6 +39,8 @@ SINCE_HOPPER: Order = ("cudnn", "flash", "efficient", "math")
 BEFORE_HOPPER: Order = ("flash", "efficient", "cudnn", "math")
 HOPPER = (9, 0)
 FILE = "attention.json"
+# Raised where what was chosen is to be tried anew.
+VERSION = 2
 # No kernel is begun to be tried after this: their libraries alone can take most of a second to come. One that is not
 # this much faster does not take another's place.
 SECONDS_TO_TRY = 3.0
@@ -223,5 +225,12 @@ def _first(kernel: Kernel, order: Order) -> Order:
 
 
 def _key(card: Card, shape: Shape) -> str:
-    parts = (card.name, torch.__version__, f"{shape.heads} × {shape.head_width}", shape.size_class, shape.dtype)
+    parts = (
+        VERSION,
+        card.name,
+        torch.__version__,
+        f"{shape.heads} × {shape.head_width}",
+        shape.size_class,
+        shape.dtype,
+    )
     return ", ".join(str(part) for part in parts)
