@@ -21,7 +21,7 @@ from darkroom.history.checkpoints import Checkpoints
 from darkroom.history.database import Database
 from darkroom.history.entries import Neighbours, Picture, Trash, picture_of
 from darkroom.history.metadata.write import png_text
-from darkroom.history.pictures import png_bytes, size_of, thumbnail_bytes, thumbnail_of
+from darkroom.history.pictures import is_whole, png_bytes, size_of, thumbnail_bytes, thumbnail_of
 from darkroom.history.removal import is_disk_full, note_removal, noted, remove_first, remove_noted, unfinished_removals
 from darkroom.history.rows import AT_ONCE, remove_jobs, rows_of
 from darkroom.history.search import Search, split
@@ -173,6 +173,10 @@ class Library:
     def path_of(self, picture: Picture) -> Path:
         """Where its file is, unless somebody has taken it away."""
         return self._folder / picture.file
+
+    def is_whole(self, picture: Picture) -> bool:
+        """Whether its file is there, and was not cut off."""
+        return is_whole(self.path_of(picture))
 
     def thumbnail_path(self, id: int) -> Path:
         """A WebP of at most 320 pixels a side, made anew if it is gone; the picture itself where there is no room.

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from playwright.sync_api import expect
 
 from tests.browser.conftest import Visit
@@ -29,7 +30,15 @@ def overwrite(file: Path) -> None:
     file.write_bytes(b"no picture")
 
 
-BREAKS: list[Callable[[Path], None]] = [Path.unlink, overwrite]
+def cut_off(file: Path) -> None:
+    """In the middle of its pixels, of which a browser shows the upper part."""
+    with Image.open(file) as whole:
+        noise = Image.effect_noise(whole.size, 80).convert("RGB")
+    noise.save(file, "PNG")
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+
+
+BREAKS: list[Callable[[Path], None]] = [Path.unlink, overwrite, cut_off]
 
 
 def file_of(person: Visitor, darkroom: DarkroomServer, id: int) -> Path:

@@ -49,6 +49,26 @@ def test_only_a_picture_of_the_trash_is_removed_for_good(house: House, client: T
     assert client.get(f"/api/pictures/{picture}").status_code == 404
 
 
+def test_a_file_that_is_cut_off_or_gone_is_known_and_kept_as_it_is(house: House, client: TestClient) -> None:
+    def is_whole() -> bool:
+        found: bool = client.get(f"/api/pictures/{picture}").json()["file_is_whole"]
+        return found
+
+    picture = house.picture()
+    file = house.library.picture_path(picture)
+    content = file.read_bytes()
+    assert is_whole()
+    for length in (len(content) - 1, len(content) // 2, 5, 0):
+        file.write_bytes(content[:length])
+        assert not is_whole(), length
+        assert client.get(f"/pictures/{picture}").content == file.read_bytes() == content[:length]
+    file.write_bytes(content)
+    assert is_whole()
+    file.unlink()
+    assert not is_whole()
+    assert ids(client) == [picture]
+
+
 def test_the_history_comes_in_either_order_and_counts_itself_once(house: House, client: TestClient) -> None:
     made = [house.picture() for _ in range(3)]
     first = client.get("/api/history?limit=2&order=oldest").json()

@@ -54,7 +54,8 @@ def picture_routes(models: Models, library: Library, origins: Origins, words_of:
         finer = can_be_finer(found.request, models)
         view = picture_view(found, words_of(request), models.title, facts=facts, can_be_finer=finer)
         here = found.request.model in models.names
-        return {**view, "model_is_here": here, "newer": beside.newer, "older": beside.older}
+        known = {"model_is_here": here, "file_is_whole": library.is_whole(found)}
+        return {**view, **known, "newer": beside.newer, "older": beside.older}
 
     @router.get("/api/history")
     def page(

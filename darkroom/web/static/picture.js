@@ -114,6 +114,7 @@ darkroom.pictures = (() => {
 
   // The stored file's own bytes, its text chunks included, as far as the browser lets them through.
   async function copy(picture) {
+    if (!picture.file_is_whole) return darkroom.toast(words().damaged);
     if (!window.isSecureContext || !navigator.clipboard?.write || !window.ClipboardItem) {
       darkroom.toast(words().copy_forbidden);
       return;
@@ -123,12 +124,14 @@ darkroom.pictures = (() => {
       await navigator.clipboard.write([new ClipboardItem({ "image/png": bytes })]);
       darkroom.toast(words().copied);
     } catch {
-      darkroom.toast((await trouble(picture.picture)) || words().copy_failed);
+      darkroom.toast((await trouble(picture)) || words().copy_failed);
     }
   }
 
-  // Why a stored file cannot be shown; nothing if it can.
-  async function trouble(address) {
+  // Why a stored file cannot be shown; nothing if it can. Of one that was cut off browsers show what there is, so the
+  // server's word counts.
+  async function trouble({ picture: address, file_is_whole: isWhole }) {
+    if (!isWhole) return words().damaged;
     let bytes;
     try {
       bytes = await (await fetch(address)).blob();

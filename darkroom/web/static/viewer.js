@@ -93,15 +93,17 @@ darkroom.viewer = (element) => {
   function ahead(id) {
     const asked = pictures.get(id, list);
     seen.set(id, asked);
-    asked.then((found) => (new Image().src = found.picture)).catch(() => seen.delete(id));
+    asked.then((found) => found.file_is_whole && (new Image().src = found.picture)).catch(() => seen.delete(id));
   }
 
   function paint() {
-    image.src = picture.picture;
     image.hidden = false;
     darkroom.say(damaged, "");
     const shown = picture.id;
-    image.decode().catch(() => miss(shown));
+    if (picture.file_is_whole) {
+      image.src = picture.picture;
+      image.decode().catch(() => miss(shown));
+    } else miss(shown);
     image.alt = picture.title;
     image.style.setProperty("--ratio", picture.width / picture.height);
     const made = new Date(picture.created_at).toLocaleString(language === "zh" ? "zh-CN" : "en-GB", {
@@ -122,7 +124,7 @@ darkroom.viewer = (element) => {
   }
 
   async function miss(id) {
-    const trouble = wanted === id && (await pictures.trouble(picture.picture));
+    const trouble = wanted === id && (await pictures.trouble(picture));
     if (!trouble || wanted !== id) return;
     image.hidden = true;
     image.removeAttribute("src");

@@ -137,8 +137,10 @@ darkroom.watch = (element) => {
   // --- what lies in the tray
 
   // A picture takes the place of the last one only when it has fully arrived.
-  function present(address, { words: description, width, height, preview = false, softness = 0, faint = false }) {
+  function present(address, { words: description, width, height, preview = false, softness = 0, faint = false, isWhole = true }) {
     const mine = (wanted += 1);
+    const fail = () => miss({ picture: address, file_is_whole: isWhole }, mine);
+    if (!isWhole) return fail();
     const next = new Image();
     next.src = address;
     const show = () => {
@@ -156,12 +158,12 @@ darkroom.watch = (element) => {
       find(".print .empty").hidden = true;
     };
     if (image.getAttribute("src") === address) show();
-    else next.decode().then(show, () => preview || miss(address, mine));
+    else next.decode().then(show, () => preview || fail());
   }
 
   // Better no picture than the one before, with the words and buttons of this one.
-  async function miss(address, mine) {
-    const trouble = await darkroom.pictures.trouble(address);
+  async function miss(stored, mine) {
+    const trouble = await darkroom.pictures.trouble(stored);
     if (!trouble || mine < wanted) return;
     image.dataset.turn = mine;
     image.hidden = open.hidden = true;
@@ -180,6 +182,7 @@ darkroom.watch = (element) => {
     if (nextBegan && image.classList.contains("preview") && previewOf === job) return;
     present(found.picture, {
       words: fill(words.picture, { prompt: found.request.prompt }), width: found.width, height: found.height, faint: nextBegan,
+      isWhole: found.file_is_whole,
     });
     if (nextBegan) return;
     actions.show(found);
