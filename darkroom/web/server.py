@@ -78,7 +78,8 @@ def create_app(
         lifespan=_lifespan_of(pages, downloads, Webhooks(Hooks(**settings.webhooks.model_dump()), queue)),
     )
     find_words = words_of(words, settings.language)
-    find_problem_words = problem_words_of(words, find_words)
+    find_problem_words = problem_words_of(words, find_words, models.title)
+    by_names = problem_words_of(words, find_words)  # a program asks for a model by its name
     tokens = TokenCounter(settings.folders.models)
     needs = Needs(queue, library)
     keeper = Keeper(settings.folders.models, lambda: loras.folders_of(models.entries))
@@ -99,7 +100,7 @@ def create_app(
     app.include_router(model_routes(downloads, fitting, needs, settings.models.source, find_words))
     app.include_router(health_routes(supervisor))
     app.include_router(mark_routes())
-    app.mount(V1, create_v1(counter, queue, library, supervisor, words["en"], find_words, find_problem_words))
+    app.mount(V1, create_v1(counter, queue, library, supervisor, words["en"], find_words, by_names))
     app.mount("/", pages)
     say_errors(app, find_words, find_problem_words)
     app.add_middleware(Guard, names=host_names(settings.server.host, *settings.server.names))

@@ -145,7 +145,7 @@ def test_a_wrong_number_of_pictures_is_said_in_words(wrong: str, visit: Visit) -
     expect(said).to_have_text("This makes 2 pictures.")
     # A model that is gone has no place of its own on the page.
     person.page.evaluate("darkroom.form.set('model', 'gone')")
-    expect(said).to_have_text("Model: gone is not possible. Allowed: one of demo.")
+    expect(said).to_have_text("Model: gone is not possible. Allowed: one of Darkroom demo.")
 
 
 def test_the_rest_of_the_form_unfolds_where_the_browser_keeps_nothing(visit: Visit) -> None:

@@ -117,7 +117,8 @@ def test_a_link_can_name_a_model_and_one_that_is_not_here_is_refused(person: Vis
     expect_figures(person, prompt="a pier", width=1024, height=1024)
     assert person.page.evaluate("location.search") == ""
     person.page.goto(f"{address}/?model=nonsense")
-    expect(person.page.locator(".refusal")).to_contain_text("nonsense is not possible. Allowed: one of demo, large")
+    said = "nonsense is not possible. Allowed: one of Darkroom demo, A large one"
+    expect(person.page.locator(".refusal")).to_contain_text(said)
     expect(choice(person)).to_have_value("large")
     expect_figures(person, prompt="a pier", width=1024)
 

@@ -43,7 +43,17 @@ def test_a_size_of_another_model_is_refused_with_the_range_of_its_own(client: Te
     answer = client.post("/api/jobs", json={"prompt": "x", "model": "large", "width": 512})
     assert answer.json()["words"] == "Width: 512 is not possible. Allowed: 768 to 1536 pixels, a multiple of 16."
     found = client.post("/api/check", json={"prompt": "x", "model": "nonsense", "width": 1024}).json()
-    assert found["problems"]["model"] == "Model: nonsense is not possible. Allowed: one of demo, large."
+    assert found["problems"]["model"] == "Model: nonsense is not possible. Allowed: one of Darkroom demo, A large one."
+
+
+def test_a_model_that_is_refused_has_its_title_on_the_page_and_its_name_for_programs(client: TestClient) -> None:
+    order = {"prompt": "x", "model": "flux1-dev"}
+    of_page = client.post("/api/jobs?lang=zh", json=order).json()
+    (problem,) = of_page["problems"]
+    assert of_page["words"] == problem["words"] == "模型不能是 FLUX.1 [dev]，允许：Darkroom demo, A large one 之一。"
+    assert (problem["value"], problem["allowed"]) == ("flux1-dev", "one of demo, large")
+    of_programs = client.post("/api/v1/jobs", json=order).json()
+    assert of_programs["words"] == "Model: flux1-dev is not possible. Allowed: one of demo, large."
 
 
 def test_finer_takes_the_preset_of_the_pictures_own_model(house: House, client: TestClient) -> None:

@@ -113,7 +113,7 @@ def test_a_program_may_leave_out_what_it_does_not_care_about(house: House, clien
             5,
             "Last seed: 5 is not possible. Allowed: a whole number from 0 to 4294967295, with a seed that",
         ),
-        ("model", "../../etc/passwd", "Model: ../../etc/passwd is not possible. Allowed: one of demo."),
+        ("model", "../../etc/passwd", "Model: ../../etc/passwd is not possible. Allowed: one of Darkroom demo."),
         ("prompt", ["a"], "Prompt: ['a'] is not possible. Allowed: text."),
         ("prompt", "a\x07b", "Allowed: text without control characters."),
         ("negative_prompt", "\ud800", "Allowed: text."),

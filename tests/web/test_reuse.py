@@ -109,7 +109,7 @@ def test_a_model_that_is_gone_is_said_and_the_rest_goes_in(house: House, fill_in
     picture = house.picture(model="long gone")
     filled = fill_in({"id": picture, "what": "all"})
     assert filled.title == "Filled in, but for this:"
-    assert filled.lines == ["Model: long gone is not possible. Allowed: one of demo."]
+    assert filled.lines == ["Model: long gone is not possible. Allowed: one of Darkroom demo."]
     assert "model" not in filled.values
     assert filled.values["seed"] == 12345
 

@@ -59,9 +59,11 @@ def words_of(words: Mapping[Language, Words], preference: Literal["auto", "en", 
     return find
 
 
-def problem_words_of(words: Mapping[Language, Words], find: WordsOf) -> ProblemWordsOf:
-    """The same for problems."""
-    of_language = {language: ProblemWords(words["en"], its_words) for language, its_words in words.items()}
+def problem_words_of(
+    words: Mapping[Language, Words], find: WordsOf, title: Callable[[str], str] = lambda name: name
+) -> ProblemWordsOf:
+    """The same for problems; models are called by their `title`."""
+    of_language = {language: ProblemWords(words["en"], its_words, title) for language, its_words in words.items()}
 
     def find_problem_words(request: Request) -> ProblemWords:
         return of_language[find(request).language]

@@ -5,7 +5,8 @@ again in the other language. Must not know: forms or routes.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 from darkroom.errors import Problem, shown
 from darkroom.web.words import Words
@@ -69,10 +70,11 @@ EMPTY = ("None", "missing", "")
 
 
 class ProblemWords:
-    """Says problems in one language."""
+    """Says problems in one language. `title` is what a reader sees in the place of a model's name."""
 
-    def __init__(self, english: Words, words: Words) -> None:
+    def __init__(self, english: Words, words: Words, title: Callable[[str], str] = lambda name: name) -> None:
         self._words = words
+        self._title = title
         self._phrases = tuple((key, _pattern(english.say(f"problem.allowed.{key}"))) for key in PHRASES)
 
     def sentences(self, problems: Iterable[Problem]) -> list[str]:
@@ -85,6 +87,8 @@ class ProblemWords:
         return {field: " ".join(sentences) for field, sentences in said.items()}
 
     def _sentence(self, problem: Problem) -> str:
+        if problem.field == "model":
+            problem = self._titled(problem)
         key, values = self._phrase(problem.allowed)
         if f"problem.said.{key}" in self._words:
             return self._words.say(f"problem.said.{key}", value=problem.value, **values)
@@ -102,6 +106,13 @@ class ProblemWords:
         """An unknown phrase is better said in English than not at all."""
         key, values = self._phrase(phrase)
         return self._words.say(f"problem.allowed.{key}", **values) if key else phrase
+
+    def _titled(self, problem: Problem) -> Problem:
+        key, values = self._phrase(problem.allowed)
+        allowed = problem.allowed
+        if key == "one_of":
+            allowed = allowed.replace(values["names"], ", ".join(map(self._title, values["names"].split(", "))))
+        return replace(problem, value=self._title(problem.value), allowed=allowed)
 
     def _phrase(self, phrase: str) -> tuple[str, dict[str, str]]:
         """The key of its words, and the values in it; nothing where it is none of ours."""
