@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Route, expect
@@ -178,3 +179,69 @@ def test_coming_back_to_the_history_finds_its_place(visit: Visit) -> None:
     person.page.go_forward()
     expect(person.page.locator(".history .toolbar")).to_be_visible()
     assert person.page.evaluate("window.scrollY") == 1800
+
+
+def first_in_sight(person: Visitor) -> tuple[str, float]:
+    """The first picture of the first row that is not above the window, and how far below its edge it begins."""
+    found: list[list[Any]] = person.page.evaluate(
+        """[...document.querySelectorAll(".sheet .tile")].map((tile) => [tile.dataset.id, tile.getBoundingClientRect()])
+            .filter(([, { bottom }]) => bottom >= 0).map(([id, { top }]) => [id, top])
+            .sort(([one, top], [other, below]) => top - below || other - one).slice(0, 1)"""
+    )
+    return found[0][0], found[0][1]
+
+
+def reload(person: Visitor) -> None:
+    person.page.reload()
+    expect(person.page.locator(".sheet .tile").first).to_be_visible()
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("down", [700, 4000])
+def test_a_reload_keeps_the_place_in_the_history(width: int, down: int, visit: Visit) -> None:
+    person = visit(width=width)
+    expect(person.open_history().first).to_be_visible()
+    while person.page.evaluate("window.scrollY") < down:
+        person.page.evaluate(f"window.scrollTo(0, {down})")
+    person.page.wait_for_timeout(100)
+    id, top = first_in_sight(person)
+    for _ in range(2):
+        reload(person)
+        person.page.wait_for_function("window.scrollY > 0")
+        person.page.wait_for_timeout(200)
+        assert first_in_sight(person) == (id, pytest.approx(top, abs=1))
+
+
+def test_whoever_acts_while_a_reloaded_history_comes_is_not_moved(visit: Visit) -> None:
+    person = visit()
+    expect(person.open_history().first).to_be_visible()
+    person.page.evaluate("window.scrollTo(0, 700)")
+    waiting: list[Route] = []
+    person.page.route("**/api/history?*", lambda route: waiting.append(route))
+    with person.page.expect_request("**/api/history?*"):
+        person.page.reload()
+    person.page.locator(".history input").click()
+    for route in waiting:
+        route.continue_()
+    person.page.unroute("**/api/history?*")
+    expect(person.page.locator(".sheet .tile").first).to_be_visible()
+    person.page.wait_for_timeout(300)
+    assert person.page.evaluate("window.scrollY") == 0
+
+
+def test_a_reload_of_another_list_and_a_new_visit_begin_at_the_top(visit: Visit, darkroom: DarkroomServer) -> None:
+    person = visit()
+    tiles = person.open_history()
+    expect(tiles.first).to_be_visible()
+    person.page.evaluate("window.scrollTo(0, 700)")
+    person.page.goto("about:blank")
+    person.page.goto(f"{darkroom.address}/#/history")
+    expect(tiles.first).to_be_visible()
+    person.page.wait_for_timeout(300)
+    assert person.page.evaluate("window.scrollY") == 0
+    search(person, "number")
+    expect(person.page.locator(".sheet")).to_have_attribute("aria-busy", "false")
+    person.page.evaluate("window.scrollTo(0, 700)")
+    reload(person)
+    person.page.wait_for_timeout(300)
+    assert person.page.evaluate("window.scrollY") == 0

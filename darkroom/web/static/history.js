@@ -189,5 +189,13 @@ darkroom.history = (element) => {
   search.addEventListener("input", typed);
   search.addEventListener("compositionend", () => typed({ isComposing: false }));
 
-  if (document.documentElement.dataset.view === "history") restart();
+  // Of the whole list only: a reload begins with that one.
+  const isWhole = () => !Object.values(list()).some(Boolean);
+  const place = darkroom.place("place", {
+    seen: () => (isWhole() ? sheet.seen() : null),
+    putBack: (found, { isWanted }) => sheet.putBack(found, { newestFirst: newestFirst(), isWanted }),
+  });
+  if (document.documentElement.dataset.view !== "history") return;
+  restart();
+  place.restore();
 };

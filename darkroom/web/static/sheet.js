@@ -239,13 +239,37 @@ darkroom.sheet = (element, { fetchPage, open, act, picking, inTrash, label, told
     if (scroll) tile.scrollIntoView({ block: "nearest" });
   }
 
-  // A picture that was last seen elsewhere: pages are fetched until it is among them, or cannot be.
-  async function focusOn(id, { newestFirst }) {
-    const mine = round;
-    for (let count = -1; count < tiles.length && placeOf(id, newestFirst) === tiles.length && !ended;) {
+  async function fetchUntil(isEnough) {
+    for (let count = -1; count < tiles.length && !isEnough() && !ended;) {
       count = tiles.length;
       await more();
     }
+  }
+
+  // The first row in sight, by its first picture; null where the list is seen from its beginning, or not at all.
+  function seen() {
+    const offset = element.getBoundingClientRect().top;
+    const row = offset < 0 && !stale ? rows[rowAt(-offset)] : null;
+    return row ? { id: tiles[row.from].id, top: offset + row.top } : null;
+  }
+
+  // That picture, or the one that took its place, to where it was in the window.
+  async function putBack({ id, top }, { newestFirst, isWanted }) {
+    const mine = round;
+    const found = () => {
+      const place = placeOf(id, newestFirst);
+      return rows.find(({ to }) => place < to);
+    };
+    await fetchUntil(() => !isWanted() || element.offsetHeight > found()?.top - top + window.innerHeight);
+    const row = found() ?? rows.at(-1);
+    if (mine !== round || !row || !isWanted()) return;
+    window.scrollBy({ top: element.getBoundingClientRect().top + row.top - top, behavior: "instant" });
+  }
+
+  // A picture that was last seen elsewhere: pages are fetched until it is among them, or cannot be.
+  async function focusOn(id, { newestFirst }) {
+    const mine = round;
+    await fetchUntil(() => placeOf(id, newestFirst) < tiles.length);
     const place = tiles.findIndex((tile) => tile.id === id);
     const isHere = document.activeElement === document.body || element.contains(document.activeElement);
     if (mine === round && place >= 0 && isHere) focus(place);
@@ -316,6 +340,6 @@ darkroom.sheet = (element, { fetchPage, open, act, picking, inTrash, label, told
     restart, change, star, repaint, draw: soon,
     all: () => tiles,
     isWhole: () => ended,
-    focusOn,
+    focusOn, seen, putBack,
   };
 };
