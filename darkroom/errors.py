@@ -5,6 +5,7 @@ DarkroomError
 ├── InvalidConfig       a key or value in config.yaml or a DARKROOM_ variable is not allowed
 ├── NotFound            a job, picture, model or style with that name does not exist
 ├── NotPossibleNow      a job's state does not allow what a person wants of it
+├── OrderGone           an order is sent again, and all its pictures have been removed for good
 ├── HistoryUnusable     the history cannot be read or written, is from a newer version, or is in use
 ├── NotWritten          the history cannot take anything up just now: its disk is full, or may not be written
 ├── StylesUnusable      the file of styles holds something that is not a style
@@ -97,6 +98,16 @@ class NotPossibleNow(DarkroomError):
     @property
     def details(self) -> Mapping[str, str]:
         return {"job": str(self.job), "state": self.state}
+
+
+class OrderGone(DarkroomError):
+    """`key` is the order's."""
+
+    code = "order_gone"
+
+    def __init__(self, key: str) -> None:
+        self.key = shown(key)
+        super().__init__(f"The order with the key {self.key} was taken before, and all its pictures have been removed.")
 
 
 class HistoryUnusable(DarkroomError):

@@ -114,6 +114,16 @@ class JobRow(Base):
 Index("uq_jobs_idempotency_key", JobRow.client, JobRow.idempotency_key, unique=True)
 
 
+class SpentKeyRow(Base):
+    """The key of an order of which no job is left since `spent_at`."""
+
+    __tablename__ = "spent_keys"
+
+    client: Mapped[str] = mapped_column(primary_key=True)
+    key: Mapped[str] = mapped_column(primary_key=True)
+    spent_at: Mapped[datetime]
+
+
 class QueueRow(Base):
     """The one row that says whether jobs are begun. `why_code` says why not, None where a person wished it so.
 

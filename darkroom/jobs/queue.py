@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
-from darkroom.errors import InvalidRequest, NotFound, NotPossibleNow, Problem, shown
+from darkroom.errors import NotFound, NotPossibleNow
 from darkroom.history.tables import LARGEST_ID, IllegalTransition, JobRow, QueueRow
 from darkroom.jobs.job import Fault, Job, State, job_of
 from darkroom.jobs.ledger import AT_ONCE, Change, Failure, JobLedger, QueueState
@@ -25,6 +25,7 @@ from darkroom.jobs.line import (
     place_last,
     take_turn,
 )
+from darkroom.jobs.repeats import ordered_before
 from darkroom.request import GenerationRequest
 
 __all__ = ["Change", "Failure", "Fault", "Job", "JobQueue", "QueueState", "State"]
@@ -55,7 +56,7 @@ class JobQueue(JobLedger):
         """Several pictures asked for at once, in their order: all of them are jobs, or none is.
 
         With a `key` that this client used before, the jobs of that time; `digest` says whether the same was ordered.
-        Raises InvalidRequest when it was not.
+        Raises InvalidRequest when it was not, OrderGone when none of those jobs is left.
         """
         return self._submit(requests, group, client, key, digest)
 
@@ -291,12 +292,8 @@ class JobQueue(JobLedger):
             for place, request in enumerate(requests)
         ]
         with self._database.writing(durable=True) as session:
-            if key is not None and (known := _ordered_before(session, client, key)) is not None:
-                if known.order_digest != digest:
-                    raise InvalidRequest(
-                        Problem(field="Idempotency-Key", value=shown(key), allowed="a key of its own for each order")
-                    )
-                return _order_of(session, known)
+            if key is not None and (known := ordered_before(session, client, key, digest)):
+                return known
             place_last(session, rows, client)
             session.add_all(rows)
             session.flush()
@@ -356,17 +353,6 @@ def _queue_row(session: Session) -> QueueRow:
 def _may_still_end(session: Session, id: int) -> bool:
     row = session.get(JobRow, id)
     return row is not None and row.state in ("waiting", "running")
-
-
-def _ordered_before(session: Session, client: str, key: str) -> JobRow | None:
-    return session.scalar(select(JobRow).where(JobRow.client == client, JobRow.idempotency_key == key))
-
-
-def _order_of(session: Session, first: JobRow) -> tuple[Job, ...]:
-    if first.group_id is None:
-        return (job_of(first),)
-    query = select(JobRow).where(JobRow.group_id == first.group_id).order_by(JobRow.id)
-    return tuple(job_of(row) for row in session.scalars(query))
 
 
 def _must_be(row: JobRow, state: State, *, wanted: State) -> None:

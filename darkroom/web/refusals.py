@@ -12,7 +12,16 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from darkroom.errors import DarkroomError, InvalidRequest, NotFound, NotPossibleNow, NotWritten, Problem, shown
+from darkroom.errors import (
+    DarkroomError,
+    InvalidRequest,
+    NotFound,
+    NotPossibleNow,
+    NotWritten,
+    OrderGone,
+    Problem,
+    shown,
+)
 from darkroom.request import problems_of
 from darkroom.web.routes.asking import ProblemWordsOf, WordsOf
 
@@ -65,6 +74,8 @@ def _status_of(error: DarkroomError) -> int:
             return 404
         case NotPossibleNow():
             return 409
+        case OrderGone():
+            return 410
         case NotWritten():
             return 507 if error.reason == "full" else 503
         case _:

@@ -5,19 +5,21 @@ import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import select, update
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
-from darkroom.errors import NotFound
+from darkroom.errors import NotFound, OrderGone
 from darkroom.history import library as library_module
 from darkroom.history.database import Database
 from darkroom.history.library import Library, Picture
 from darkroom.history.removal import note_removal, unfinished_removals
+from darkroom.history.tables import SpentKeyRow
 from darkroom.jobs.queue import JobQueue
 from tests.history.examples import PIXELS, request
 from tests.history.test_library import FACTS, add, files
@@ -79,7 +81,49 @@ def test_an_order_is_known_by_its_key_while_one_of_its_pictures_is_there(library
         assert order() == left
         assert queue.last_change() == latest
     library.purge_all(pictures)
-    assert len(order()) == 3
+    with pytest.raises(OrderGone, match="The order with the key k was taken before"):
+        order()
+    assert queue.last_change() == latest
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_an_order_of_which_nothing_is_left_is_not_taken_again_for_a_day(
+    count: int, library: Library, queue: JobQueue, database: Database
+) -> None:
+    def order(client: str = "desk", digest: str = "d") -> list[int]:
+        group = f"order of {client}" if count > 1 else None
+        return [job.id for job in queue.submit_many([request()] * count, group, client=client, key="k", digest=digest)]
+
+    def let_go_of_all() -> None:
+        while queue.claim() is not None:
+            pass
+        for job in queue.unfinished():
+            library.add(job=job.id, request=request(), width=64, height=64, pixels=PIXELS, facts=FACTS)
+        library.purge_all([picture.id for picture in library.delete_all([each.id for each in library.page()])])
+
+    order()
+    let_go_of_all()
+    for digest in ("d", "of another order"):
+        with pytest.raises(OrderGone):
+            order(digest=digest)
+    assert len(order("phone")) == count
+    with database.writing() as session:
+        session.execute(update(SpentKeyRow).values(spent_at=datetime.now(UTC) - timedelta(days=1, minutes=1)))
+    assert len(order()) == count
+    let_go_of_all()
+    for client in ("desk", "phone"):
+        with pytest.raises(OrderGone):
+            order(client)
+
+
+def test_keys_of_yesterday_go_with_the_next_removal(library: Library, queue: JobQueue, database: Database) -> None:
+    with database.writing() as session:
+        session.add(SpentKeyRow(client="desk", key="old", spent_at=datetime.now(UTC) - timedelta(days=2)))
+    picture = add(library, queue, request())
+    library.delete(picture.id)
+    library.purge(picture.id)
+    with database.reading() as session:
+        assert session.scalars(select(SpentKeyRow)).all() == []
 
 
 def test_what_came_into_the_trash_after_it_was_looked_at_stays(library: Library, four: list[Picture]) -> None:

@@ -3,6 +3,7 @@
 import json
 import random
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -261,3 +262,27 @@ def test_earlier_prompts_are_found_by_their_words(house: House, client: TestClie
     assert client.get("/api/prompts").json() == {"prompts": ["a red barn", "月亮"]}
     assert client.get("/api/prompts", params={"q": "月"}).json() == {"prompts": ["月亮"]}
     assert client.get("/api/prompts", params={"q": "x" * 999}).status_code == 422
+
+
+def test_an_order_whose_pictures_were_all_removed_is_not_made_again_and_says_so(
+    house: House, client: TestClient
+) -> None:
+    def send(path: str) -> Any:
+        return client.post(path, json={"prompt": "a lake"}, headers={"Idempotency-Key": "lake-1"})
+
+    (job,) = send("/api/v1/jobs").json()["jobs"]
+    house.supervisor.start()
+    patient_until = time.monotonic() + 60
+    while (picture := house.queue.get(job["id"]).picture) is None:
+        assert time.monotonic() < patient_until, "the picture was not made"
+        time.sleep(0.02)
+    client.delete(f"/api/pictures/{picture}")
+    client.post(f"/api/pictures/{picture}/purge")
+    for path, words in (
+        ("/api/v1/jobs", "This was ordered before, and all its pictures have been removed for good."),
+        ("/api/jobs?lang=zh", "这些图片之前已经生成过，并且都已彻底删除。"),
+    ):
+        refused = send(path)
+        assert (refused.status_code, refused.json()["error"]) == (410, "order_gone")
+        assert refused.json()["words"].startswith(words)
+    assert client.get("/api/v1/jobs").json()["jobs"] == []

@@ -48,6 +48,7 @@ CHANGE = re.compile(r"([0-9]{1,18})\.([0-9]{1,18})")
 REFUSALS: dict[int | str, dict[str, Any]] = {
     404: {"model": Refusal, "description": "It does not exist"},
     409: {"model": Refusal, "description": "Its state does not allow this"},
+    410: {"model": Refusal, "description": "It is an order of before, and its pictures have been removed for good"},
     422: {"model": Refusal, "description": "A value is not allowed; `problems` names each"},
     503: {"model": Refusal, "description": "The history cannot be written to just now"},
     507: {"model": Refusal, "description": "The disk is full"},
