@@ -86,7 +86,7 @@ def create_v1(
     app.include_router(many_routes(queue, supervisor, library.checkpoints))
     app.include_router(change_routes(queue, supervisor))
     app.include_router(_pictures(library))
-    app.include_router(docs_routes(app, words_of))
+    app.include_router(docs_routes(app, english, words_of))
     for route in app.routes:
         if isinstance(route, APIRoute) and route.include_in_schema:
             route.summary = english.say(f"api.do.{route.name}")

@@ -38,14 +38,30 @@ def order_schema() -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
 
-def docs_routes(app: FastAPI, words_of: WordsOf) -> APIRouter:
+def docs_routes(app: FastAPI, english: Words, words_of: WordsOf) -> APIRouter:
+    """`english` are the words of what the application says of itself."""
     router = APIRouter()
+    fields = [key for key in sorted(english.keys()) if key.startswith("api.fields.")]
 
     @router.get("/docs", include_in_schema=False)
     def docs(request: Request) -> HTMLResponse:
-        return HTMLResponse(_document(app.openapi(), words_of(request)))
+        words = words_of(request)
+        phrases = {english.say(key): words.say(key) for key in fields}
+        return HTMLResponse(_document(_in_phrases(app.openapi(), phrases), words))
 
     return router
+
+
+def _in_phrases(described: Any, phrases: Mapping[str, str]) -> Any:
+    """The same, its descriptions said in other words; one that has none stays as it is."""
+    if isinstance(described, list):
+        return [_in_phrases(each, phrases) for each in described]
+    if not isinstance(described, dict):
+        return described
+    said = {name: _in_phrases(each, phrases) for name, each in described.items()}
+    if isinstance(about := described.get("description"), str):
+        said["description"] = phrases.get(about, about)
+    return said
 
 
 def _document(described: Mapping[str, Any], words: Words) -> str:
@@ -81,6 +97,7 @@ pre { overflow-x: auto; padding: 12px; border: 1px solid var(--line); border-rad
 .wide { overflow-x: auto } table { border-collapse: collapse; width: 100% }
 th, td { padding: 3px 16px 3px 0; text-align: left; vertical-align: top; font-weight: 400; font-size: 14px }
 td { color: var(--faint) } th { white-space: nowrap }
+@media (max-width: 600px) { tr, th, td { display: block; padding: 0 } tr { padding: 5px 0 } }
 """
 
 EXAMPLE = """curl -s http://127.0.0.1:6006/api/v1/jobs \\
