@@ -148,7 +148,8 @@ def test_hundreds_that_end_at_once_are_asked_for_together_and_no_end_is_lost(vis
         else:
             route.continue_()
 
-    person.page.route(re.compile(r"/api/jobs/(\d|ends)"), note)
+    # Not of previews: how many there are hangs on how long a step takes.
+    person.page.route(re.compile(r"/api/jobs/(\d+(?!.*/preview)|ends)"), note)
     cancelled = person.post("/api/v1/queue/cancel")["cancelled"]
     assert len(cancelled) == 300
     expect(line).to_have_count(0)

@@ -13,6 +13,7 @@ darkroom.viewer = (element) => {
   let picture = null;
   let list = {};
   let wanted = 0;
+  let asking = null; // what stands beside the picture shown, after one of these was gone
   let came = null;
 
   dialog.setAttribute("aria-label", words.title);
@@ -86,7 +87,7 @@ darkroom.viewer = (element) => {
     if (picture?.newer === id) picture.newer = null;
     pictures.forget([id]);
     if (!picture) dialog.close();
-    else if (wanted === id && picture.id !== id) show(picture.id);
+    else if (wanted === id && picture.id !== id) asking = show(picture.id);
   }
 
   // So that the next turn shows its picture at once.
@@ -131,7 +132,9 @@ darkroom.viewer = (element) => {
     darkroom.say(damaged, trouble);
   }
 
-  function turn(by) {
+  // A turn that is asked for while a picture's neighbours are being asked waits for them.
+  async function turn(by) {
+    await asking;
     const next = by < 0 ? picture?.newer : picture?.older;
     if (next) show(next);
   }
