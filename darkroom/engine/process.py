@@ -67,9 +67,7 @@ def serve(connection: "Connection[Event, Command]", options: EngineOptions) -> N
     """Answer commands until Quit. Ends at once, in the middle of anything, when the server is gone."""
     _prepare_process(options)
     inbox, outbox = Inbox(connection), Outbox(connection)
-    from darkroom.engine.model import LoadedModel
-
-    loaded = LoadedModel(options)
+    loaded = _imported()(options)
     outbox.send(Ready(device=loaded.device_name, torch_version=loaded.torch_version))
     outbox.tell_every(SECONDS_BETWEEN_MEMORY, loaded.memory)
     while not isinstance(command := inbox.next(), Quit):
@@ -82,6 +80,21 @@ def serve(connection: "Connection[Event, Command]", options: EngineOptions) -> N
         elif isinstance(command, Unload):
             loaded.unload()
             outbox.send(loaded.memory())
+
+
+def _imported() -> "type[LoadedModel]":
+    """DiffSynth has torch compile, for other models than FLUX.1, when it is imported: that brings in torch's compiler,
+    more than a second of each start.
+    """
+    import torch
+
+    compiles = torch.compile
+    torch.compile = lambda function: function  # type: ignore[assignment]
+    try:
+        from darkroom.engine.model import LoadedModel
+    finally:
+        torch.compile = compiles
+    return LoadedModel
 
 
 def _answer(run: Run, loaded: "LoadedModel", teller: Teller, outbox: "Outbox") -> Event:

@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from itertools import groupby
@@ -156,6 +158,18 @@ def test_a_card_that_fails_is_told_before_anything_is_freed_and_ends_the_process
         assert lost.value.cause == f"exit code {CARD_HAS_FAILED}"
     finally:
         engine.close()
+
+
+def test_an_engine_starts_without_the_compiler_of_torch_which_is_there_for_whoever_wants_it() -> None:
+    program = (
+        "import sys\n"
+        "from darkroom.engine.process import _imported\n"
+        "_imported()\n"
+        "import torch\n"
+        "print('torch._inductor.compile_fx' in sys.modules, torch.compile.__module__)"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert ended.stdout.split() == ["False", "torch"]
 
 
 def test_closing_twice_is_safe_and_ends_the_process_in_the_middle_of_a_job(engine: ProcessEngine) -> None:
