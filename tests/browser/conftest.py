@@ -25,9 +25,18 @@ def darkroom(root: Path, tmp_path: Path) -> Iterator[DarkroomServer]:
     server.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def lasting_darkroom(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DarkroomServer]:
-    """One for a whole file, with nothing in it at first."""
+    """For all files that say `darkroom = emptied`."""
+    server = DarkroomServer(root, tmp_path_factory.mktemp("darkroom"))
+    server.start()
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="package")
+def pictureless_darkroom(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DarkroomServer]:
+    """For all files that say `darkroom = pictureless`."""
     server = DarkroomServer(root, tmp_path_factory.mktemp("darkroom"))
     server.start()
     yield server

@@ -88,7 +88,7 @@ class DarkroomServer:
             self.stop()
 
     def empty(self) -> None:
-        """As a person would: jobs stopped, pictures removed for good, the queue open. An engine keeps its model."""
+        """As a person would: no job, no failure, no picture, the queue open. An engine keeps its model."""
         with httpx.Client(base_url=self.address, timeout=SECONDS_TO_END, trust_env=False) as client:
 
             def ask(method: str, path: str, **options: Any) -> Any:
@@ -103,6 +103,7 @@ class DarkroomServer:
             if ids := ask("GET", "/api/selection")["ids"]:
                 ask("POST", "/api/selection/trash", json={"ids": ids})
             ask("DELETE", "/api/trash", params={"seen_at": ask("GET", "/api/trash")["seen_at"]})
+            ask("POST", "/api/v1/queue/dismiss")
             ask("POST", "/api/v1/queue/resume")
             assert ask("GET", "/api/history")["pictures"] == ask("GET", "/api/prompts")["prompts"] == []
         assert [path for path in self.history.rglob("*") if path.suffix in (".png", ".webp")] == []

@@ -1,16 +1,14 @@
 """What people with screen readers, weak eyes or no mouse would stumble over, as axe-core finds it, in every state."""
 
 import time
-from collections.abc import Iterator
 from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import expect
 
 from tests.browser.conftest import Scheme, Visit
-from tests.browser.server import DarkroomServer
+from tests.browser.darkrooms import pictureless
 from tests.browser.visitor import Visitor
 
 pytestmark = pytest.mark.browser
@@ -19,14 +17,7 @@ AXE = files("axe_playwright_python") / "axe.min.js"
 GRAVE = ("serious", "critical")
 PATIENCE = 5  # seconds
 
-
-@pytest.fixture(scope="module")
-def darkroom(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DarkroomServer]:
-    """One for all: nothing here changes it."""
-    server = DarkroomServer(root, tmp_path_factory.mktemp("darkroom"))
-    server.start()
-    yield server
-    server.close()
+darkroom = pictureless
 
 
 def findings(person: Visitor) -> list[tuple[str, str]]:

@@ -1,27 +1,15 @@
 """The browser's Back, on a phone a gesture: it puts away what lies over the page, and no step does nothing."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 from playwright.sync_api import expect
 
 from tests.browser.conftest import Visit
-from tests.browser.server import DarkroomServer
-from tests.browser.stock import stock
+from tests.browser.darkrooms import stocked
 from tests.browser.visitor import Visitor
 
 pytestmark = pytest.mark.browser
 
-
-@pytest.fixture(scope="module")
-def darkroom(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DarkroomServer]:
-    """One for all: each test leaves it as it was."""
-    server = DarkroomServer(root, tmp_path_factory.mktemp("darkroom"))
-    stock(server.history, [{"prompt": f"number {id}"} for id in (1, 2)])
-    server.start()
-    yield server
-    server.close()
+darkroom = stocked([{"prompt": f"number {id}"} for id in (1, 2)])
 
 
 def depth(person: Visitor, count: int) -> None:

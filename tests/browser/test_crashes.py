@@ -6,6 +6,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.conftest import Visit
+from tests.browser.darkrooms import emptied
 from tests.browser.server import DarkroomServer
 from tests.browser.visitor import PATIENCE, Visitor
 
@@ -13,12 +14,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 GOES_ON = "The engine was ended from outside Darkroom. This picture goes on."
 
-
-@pytest.fixture
-def darkroom(lasting_darkroom: DarkroomServer) -> DarkroomServer:
-    """One for all, emptied before each test: its engine loads the model once."""
-    lasting_darkroom.empty()
-    return lasting_darkroom
+darkroom = emptied
 
 
 def start_a_long_picture(person: Visitor, prompt: str) -> None:

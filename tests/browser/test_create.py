@@ -1,13 +1,12 @@
 """The form as a person uses it: everything that is chosen before a picture is made. No picture is made here."""
 
 import re
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Locator, expect
 
 from tests.browser.conftest import Visit
+from tests.browser.darkrooms import pictureless
 from tests.browser.server import DarkroomServer
 from tests.browser.visitor import Visitor
 
@@ -15,14 +14,7 @@ pytestmark = pytest.mark.browser
 
 LONG = "a lighthouse on a rocky coast, " * 30
 
-
-@pytest.fixture(scope="module")
-def darkroom(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DarkroomServer]:
-    """One for all."""
-    server = DarkroomServer(root, tmp_path_factory.mktemp("darkroom"))
-    server.start()
-    yield server
-    server.close()
+darkroom = pictureless
 
 
 def chosen(person: Visitor, group: str) -> Locator:

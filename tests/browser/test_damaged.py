@@ -1,6 +1,6 @@
 """A picture that lost its file or its model: its words are never those of another one, and it says so."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -8,22 +8,17 @@ from PIL import Image
 from playwright.sync_api import expect
 
 from tests.browser.conftest import Visit
+from tests.browser.darkrooms import stocked
 from tests.browser.server import DarkroomServer
-from tests.browser.stock import stock
 from tests.browser.visitor import Visitor
 
 pytestmark = pytest.mark.browser
 
 DAMAGED = "The file of this picture is missing or damaged."
 
-
-@pytest.fixture
-def darkroom(root: Path, tmp_path: Path) -> Iterator[DarkroomServer]:
-    server = DarkroomServer(root, tmp_path)
-    stock(server.history, [{"prompt": "whole", "model": "long gone"}, {"prompt": "broken"}, {"prompt": "whole too"}])
-    server.start()
-    yield server
-    server.close()
+darkroom = stocked(
+    [{"prompt": "whole", "model": "long gone"}, {"prompt": "broken"}, {"prompt": "whole too"}], scope="function"
+)
 
 
 def overwrite(file: Path) -> None:

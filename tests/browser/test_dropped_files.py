@@ -1,14 +1,10 @@
 """Files of prompts and styles that are dropped onto the page, or chosen: read as they were written, and seen."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 from playwright.sync_api import expect
 
 from tests.browser.conftest import Visit
-from tests.browser.server import DarkroomServer
-from tests.browser.stock import stock
+from tests.browser.darkrooms import stocked
 from tests.browser.visitor import Visitor
 
 pytestmark = pytest.mark.browser
@@ -16,15 +12,7 @@ pytestmark = pytest.mark.browser
 CHINESE = "一只狐狸，水墨画\n雪中的小屋"
 STYLES = b"name,prompt,negative_prompt\nFog,thick fog,\n"
 
-
-@pytest.fixture(scope="module")
-def darkroom(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DarkroomServer]:
-    """One for all."""
-    server = DarkroomServer(root, tmp_path_factory.mktemp("darkroom"))
-    stock(server.history, [{"prompt": "a pond"}])
-    server.start()
-    yield server
-    server.close()
+darkroom = stocked([{"prompt": "a pond"}])
 
 
 def drop(person: Visitor, name: str, content: bytes) -> None:

@@ -7,6 +7,7 @@ from PIL import Image
 from playwright.sync_api import expect
 
 from tests.browser.conftest import Visit
+from tests.browser.darkrooms import emptied
 from tests.browser.server import DarkroomServer
 from tests.browser.visitor import Visitor
 
@@ -23,12 +24,7 @@ ASKED = {
     "height": "256",
 }
 
-
-@pytest.fixture
-def darkroom(lasting_darkroom: DarkroomServer) -> DarkroomServer:
-    """One for all, emptied before each test: its engine loads the model once."""
-    lasting_darkroom.empty()
-    return lasting_darkroom
+darkroom = emptied
 
 
 @pytest.mark.parametrize("width", [1280, 390])

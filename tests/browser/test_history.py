@@ -1,12 +1,10 @@
 """The history's own view: as long as it may be, searched, sorted, starred, thrown away and brought back."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 from playwright.sync_api import expect
 
 from tests.browser.conftest import Visit
+from tests.browser.darkrooms import stocked
 from tests.browser.server import DarkroomServer
 from tests.browser.stock import stock
 from tests.browser.visitor import Visitor
@@ -19,15 +17,7 @@ FILLED = """() => {  // down to the lower edge of the window
     return last && (last.dataset.id === '1' || last.getBoundingClientRect().bottom > innerHeight);
 }"""
 
-
-@pytest.fixture(scope="module")
-def darkroom(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DarkroomServer]:
-    """One for all: each test leaves it as it was."""
-    server = DarkroomServer(root, tmp_path_factory.mktemp("darkroom"))
-    stock(server.history, [{"prompt": f"number {id:03d}" + " 灯塔" * (id % 50 == 0)} for id in range(1, COUNT + 1)])
-    server.start()
-    yield server
-    server.close()
+darkroom = stocked([{"prompt": f"number {id:03d}" + " 灯塔" * (id % 50 == 0)} for id in range(1, COUNT + 1)])
 
 
 def shown(person: Visitor) -> list[int]:

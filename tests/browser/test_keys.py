@@ -1,25 +1,15 @@
 """Keys that order and stop pictures: only where it is meant, and where it can be seen. No picture is made here."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 from playwright.sync_api import expect
 
 from tests.browser.conftest import Visit
-from tests.browser.server import DarkroomServer
+from tests.browser.darkrooms import pictureless
 from tests.browser.visitor import Visitor
 
 pytestmark = pytest.mark.browser
 
-
-@pytest.fixture(scope="module")
-def darkroom(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DarkroomServer]:
-    """One for all."""
-    server = DarkroomServer(root, tmp_path_factory.mktemp("darkroom"))
-    server.start()
-    yield server
-    server.close()
+darkroom = pictureless
 
 
 def notice_stops(person: Visitor) -> None:

@@ -4,19 +4,14 @@ import pytest
 from playwright.sync_api import Route, expect
 
 from tests.browser.conftest import Visit
-from tests.browser.server import DarkroomServer
+from tests.browser.darkrooms import emptied
 from tests.browser.visitor import PATIENCE, Visitor
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 SMALL = {"width": 256, "height": 256, "steps": 1}
 
-
-@pytest.fixture
-def darkroom(lasting_darkroom: DarkroomServer) -> DarkroomServer:
-    """One for all, emptied before each test: its engine loads the model once."""
-    lasting_darkroom.empty()
-    return lasting_darkroom
+darkroom = emptied
 
 
 def test_an_example_is_a_picture_in_one_click_and_then_an_earlier_prompt(visit: Visit) -> None:

@@ -1,24 +1,14 @@
 """The page itself: languages, limits said in words, and a memory for what was typed. No picture is made here."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 from playwright.sync_api import expect
 
 from tests.browser.conftest import Visit
-from tests.browser.server import DarkroomServer
+from tests.browser.darkrooms import pictureless
 
 pytestmark = pytest.mark.browser
 
-
-@pytest.fixture(scope="module")
-def darkroom(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DarkroomServer]:
-    """One for all: nothing here changes it."""
-    server = DarkroomServer(root, tmp_path_factory.mktemp("darkroom"))
-    server.start()
-    yield server
-    server.close()
+darkroom = pictureless
 
 
 @pytest.mark.parametrize(

@@ -1,14 +1,10 @@
 """Earlier prompts by the arrow keys: from the first line that is seen, and back, with nothing lost that was typed."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 from playwright.sync_api import expect
 
 from tests.browser.conftest import Visit
-from tests.browser.server import DarkroomServer
-from tests.browser.stock import stock
+from tests.browser.darkrooms import stocked
 from tests.browser.visitor import Visitor
 
 pytestmark = pytest.mark.browser
@@ -16,15 +12,7 @@ pytestmark = pytest.mark.browser
 LONG = "a harbour in the morning with many small boats, fishermen, nets and gulls " * 3
 TWO_LINES = "first line\nsecond line"
 
-
-@pytest.fixture(scope="module")
-def darkroom(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DarkroomServer]:
-    """One for all: nothing here changes it."""
-    server = DarkroomServer(root, tmp_path_factory.mktemp("darkroom"))
-    stock(server.history, [{"prompt": prompt} for prompt in ("the oldest", TWO_LINES, LONG)])
-    server.start()
-    yield server
-    server.close()
+darkroom = stocked([{"prompt": prompt} for prompt in ("the oldest", TWO_LINES, LONG)])
 
 
 def put_caret(person: Visitor, place: int) -> None:

@@ -11,6 +11,7 @@ from darkroom.history.database import Database, sqlite_url
 from darkroom.jobs.queue import JobQueue
 from darkroom.request import parse_request
 from tests.browser.conftest import Scheme, Visit
+from tests.browser.darkrooms import emptied
 from tests.browser.server import DarkroomServer
 from tests.browser.stock import VALUES
 from tests.browser.test_access import findings
@@ -21,12 +22,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 SMALL = {"width": 256, "height": 256, "steps": 1}
 
-
-@pytest.fixture
-def darkroom(lasting_darkroom: DarkroomServer) -> DarkroomServer:
-    """One for all, emptied before each test: its engine loads the model once."""
-    lasting_darkroom.empty()
-    return lasting_darkroom
+darkroom = emptied
 
 
 def open_queue(person: Visitor) -> Locator:

@@ -6,6 +6,7 @@ import pytest
 from playwright.sync_api import Route, expect
 
 from tests.browser.conftest import Visit
+from tests.browser.darkrooms import emptied
 from tests.browser.server import DarkroomServer
 from tests.browser.test_crashes import start_a_long_picture
 from tests.browser.test_queue import open_queue
@@ -15,12 +16,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 SMALL = {"width": 256, "height": 256, "steps": 1}
 
-
-@pytest.fixture
-def darkroom(lasting_darkroom: DarkroomServer) -> DarkroomServer:
-    """One for all, emptied before each test: its engine loads the model once."""
-    lasting_darkroom.empty()
-    return lasting_darkroom
+darkroom = emptied
 
 
 def order_while_paused(person: Visitor, count: int) -> list[int]:

@@ -1,6 +1,5 @@
 """Parameters back into the form: from the tray, by link, and from a file that is dropped or chosen."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,8 +8,8 @@ from PIL.PngImagePlugin import PngInfo
 from playwright.sync_api import expect
 
 from tests.browser.conftest import Visit
+from tests.browser.darkrooms import stocked
 from tests.browser.server import DarkroomServer
-from tests.browser.stock import stock
 from tests.browser.test_access import findings
 from tests.browser.visitor import Visitor
 
@@ -37,15 +36,7 @@ DROP = """async ([bytes, kind]) => {
     target.dispatchEvent(new DragEvent(kind, {dataTransfer: transfer, bubbles: true, cancelable: true}));
 }"""
 
-
-@pytest.fixture(scope="module")
-def darkroom(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DarkroomServer]:
-    """One for all: nothing here changes it."""
-    server = DarkroomServer(root, tmp_path_factory.mktemp("darkroom"))
-    stock(server.history, [RAN, {"prompt": "another"}])
-    server.start()
-    yield server
-    server.close()
+darkroom = stocked([RAN, {"prompt": "another"}])
 
 
 def expect_values(person: Visitor, **values: object) -> None:

@@ -1,29 +1,17 @@
 """A search in the history while pictures come and go: the list is what the server would find."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 from playwright.sync_api import Locator, expect
 
 from tests.browser.conftest import Visit
-from tests.browser.server import DarkroomServer
-from tests.browser.stock import stock
+from tests.browser.darkrooms import stocked
 from tests.browser.visitor import Visitor
 
 pytestmark = pytest.mark.browser
 
 COUNT = 120
 
-
-@pytest.fixture(scope="module")
-def darkroom(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DarkroomServer]:
-    """One for all: each test leaves it as it was."""
-    server = DarkroomServer(root, tmp_path_factory.mktemp("darkroom"))
-    stock(server.history, [{"prompt": f"number {id:03d}"} for id in range(1, COUNT + 1)])
-    server.start()
-    yield server
-    server.close()
+darkroom = stocked([{"prompt": f"number {id:03d}"} for id in range(1, COUNT + 1)])
 
 
 def find(person: Visitor, words: str) -> Locator:

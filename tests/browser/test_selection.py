@@ -1,15 +1,13 @@
 """Several pictures of the history at once: chosen by mouse, finger and keys; starred, thrown away, downloaded."""
 
 import zipfile
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Locator, Route, expect
 
 from tests.browser.conftest import Scheme, Visit
+from tests.browser.darkrooms import stocked
 from tests.browser.server import DarkroomServer
-from tests.browser.stock import stock
 from tests.browser.test_access import findings
 from tests.browser.visitor import Visitor
 
@@ -17,15 +15,7 @@ pytestmark = pytest.mark.browser
 
 COUNT = 120  # more than the sheet has at first
 
-
-@pytest.fixture(scope="module")
-def darkroom(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DarkroomServer]:
-    """One for all: each test leaves it as it was."""
-    server = DarkroomServer(root, tmp_path_factory.mktemp("darkroom"))
-    stock(server.history, [{"prompt": f"number {id}"} for id in range(1, COUNT + 1)])
-    server.start()
-    yield server
-    server.close()
+darkroom = stocked([{"prompt": f"number {id}"} for id in range(1, COUNT + 1)])
 
 
 def tile(person: Visitor, id: int) -> Locator:

@@ -1,15 +1,13 @@
 """The contact sheet while lists, windows and servers change: what is seen is true, and the keyboard keeps its place."""
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Route, expect
 
 from tests.browser.conftest import Visit
+from tests.browser.darkrooms import stocked
 from tests.browser.server import DarkroomServer
-from tests.browser.stock import stock
 from tests.browser.visitor import Visitor
 
 pytestmark = pytest.mark.browser
@@ -18,19 +16,12 @@ COUNT = 200
 SHAPES = ((256, 256), (512, 256), (256, 384), (384, 256))
 FOCUSED = "Number(document.activeElement.parentElement.dataset.place)"
 
-
-@pytest.fixture(scope="module")
-def darkroom(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DarkroomServer]:
-    """One for all: each test leaves it as it was."""
-    server = DarkroomServer(root, tmp_path_factory.mktemp("darkroom"))
-    shapes = [SHAPES[id % len(SHAPES)] for id in range(1, COUNT + 1)]
-    stock(
-        server.history,
-        [{"prompt": f"number {id:03d}", "width": wide, "height": high} for id, (wide, high) in enumerate(shapes, 1)],
-    )
-    server.start()
-    yield server
-    server.close()
+darkroom = stocked(
+    [
+        {"prompt": f"number {id:03d}", "width": wide, "height": high}
+        for id, (wide, high) in enumerate((SHAPES[id % len(SHAPES)] for id in range(1, COUNT + 1)), 1)
+    ]
+)
 
 
 def top_of(person: Visitor, selector: str) -> float:

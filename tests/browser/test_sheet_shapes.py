@@ -1,14 +1,10 @@
 """A contact sheet of pictures of every shape: none makes a stamp of its neighbours."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 from playwright.sync_api import expect
 
 from tests.browser.conftest import Visit
-from tests.browser.server import DarkroomServer
-from tests.browser.stock import stock
+from tests.browser.darkrooms import stocked
 
 pytestmark = pytest.mark.browser
 
@@ -17,14 +13,7 @@ SHAPES = (
     *((2048, 256), (256, 256), (512, 256), (512, 256)),  # the newest, and so the first
 )
 
-
-@pytest.fixture
-def darkroom(root: Path, tmp_path: Path) -> Iterator[DarkroomServer]:
-    server = DarkroomServer(root, tmp_path)
-    stock(server.history, [{"prompt": "a shape", "width": width, "height": height} for width, height in SHAPES])
-    server.start()
-    yield server
-    server.close()
+darkroom = stocked([{"prompt": "a shape", "width": width, "height": height} for width, height in SHAPES])
 
 
 @pytest.mark.parametrize("width", [1280, 390])

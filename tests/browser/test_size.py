@@ -1,28 +1,17 @@
 """The lock between both sides of a picture: what is typed and what comes from elsewhere. No picture is made here."""
 
 import json
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Locator, expect
 
 from tests.browser.conftest import Visit
-from tests.browser.server import DarkroomServer
-from tests.browser.stock import stock
+from tests.browser.darkrooms import stocked
 from tests.browser.visitor import Visitor
 
 pytestmark = pytest.mark.browser
 
-
-@pytest.fixture(scope="module")
-def darkroom(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DarkroomServer]:
-    """One for all."""
-    server = DarkroomServer(root, tmp_path_factory.mktemp("darkroom"))
-    stock(server.history, [{"prompt": "a wide one", "width": 512, "height": 384}])
-    server.start()
-    yield server
-    server.close()
+darkroom = stocked([{"prompt": "a wide one", "width": 512, "height": 384}])
 
 
 def lock(person: Visitor) -> Locator:

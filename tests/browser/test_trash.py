@@ -1,27 +1,17 @@
 """The trash: emptied after one question, and only of what a person was told of."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 from playwright.sync_api import expect
 
 from tests.browser.conftest import Visit
+from tests.browser.darkrooms import stocked
 from tests.browser.server import DarkroomServer
-from tests.browser.stock import stock
 from tests.browser.test_access import findings
 from tests.browser.visitor import Visitor
 
 pytestmark = pytest.mark.browser
 
-
-@pytest.fixture
-def darkroom(root: Path, tmp_path: Path) -> Iterator[DarkroomServer]:
-    server = DarkroomServer(root, tmp_path)
-    stock(server.history, [{"prompt": f"number {id}"} for id in range(1, 7)])
-    server.start()
-    yield server
-    server.close()
+darkroom = stocked([{"prompt": f"number {id}"} for id in range(1, 7)], scope="function")
 
 
 def throw_away(person: Visitor, *ids: int) -> None:

@@ -1,27 +1,17 @@
 """Pictures that another page removes for good: this one says so once, and shows them no more."""
 
 import re
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Locator, Route, expect
 
 from tests.browser.conftest import Visit
-from tests.browser.server import DarkroomServer
-from tests.browser.stock import stock
+from tests.browser.darkrooms import stocked
 from tests.browser.visitor import Visitor
 
 pytestmark = pytest.mark.browser
 
-
-@pytest.fixture
-def darkroom(root: Path, tmp_path: Path) -> Iterator[DarkroomServer]:
-    server = DarkroomServer(root, tmp_path)
-    stock(server.history, [{"prompt": f"number {id}"} for id in range(1, 9)])
-    server.start()
-    yield server
-    server.close()
+darkroom = stocked([{"prompt": f"number {id}"} for id in range(1, 9)], scope="function")
 
 
 def remove(person: Visitor, *ids: int) -> None:

@@ -1,14 +1,13 @@
 """One picture held up to the light: zoom, pan, turning, keeping, copying, and a way out that leads back."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Locator, expect
 
 from tests.browser.conftest import Scheme, Visit
+from tests.browser.darkrooms import stocked
 from tests.browser.server import DarkroomServer
-from tests.browser.stock import stock
 from tests.browser.test_access import findings
 from tests.browser.visitor import Visitor
 
@@ -20,15 +19,7 @@ PICTURES = [
     {"prompt": "<b>月亮</b> " * 60, "width": 256, "height": 512, "negative_prompt": "fog"},
 ]
 
-
-@pytest.fixture(scope="module")
-def darkroom(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DarkroomServer]:
-    """One for all: each test leaves it as it was."""
-    server = DarkroomServer(root, tmp_path_factory.mktemp("darkroom"))
-    stock(server.history, PICTURES)
-    server.start()
-    yield server
-    server.close()
+darkroom = stocked(PICTURES)
 
 
 def open_newest(person: Visitor) -> Locator:
