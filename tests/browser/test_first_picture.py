@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import expect
 
+from benchmarks.first_light import click_to_picture
 from tests.browser.conftest import Visit
 from tests.browser.darkrooms import emptied
 from tests.browser.server import DarkroomServer
@@ -25,6 +26,13 @@ ASKED = {
 }
 
 darkroom = emptied
+
+
+def test_the_benchmark_sees_a_picture_and_then_the_next(visit: Visit) -> None:
+    person = visit()
+    for count in (1, 2):
+        assert click_to_picture(person.page) > 0
+        expect(person.tiles()).to_have_count(count)
 
 
 @pytest.mark.parametrize("width", [1280, 390])
