@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from darkroom.engine.teller import Teller
 from darkroom.engine.watcher import StopAsked
@@ -88,8 +88,11 @@ def _imported() -> "type[LoadedModel]":
     """
     import torch
 
+    def as_it_is(function: Any = None, **_wishes: Any) -> Any:
+        return as_it_is if function is None else function
+
     compiles = torch.compile
-    torch.compile = lambda function: function  # type: ignore[assignment]
+    torch.compile = as_it_is  # type: ignore[assignment]
     try:
         from darkroom.engine.model import LoadedModel
     finally:
