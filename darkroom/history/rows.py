@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import delete, false, func, select, update
+from sqlalchemy import delete, func, insert, or_, select, tuple_, update
 from sqlalchemy.orm import Session
 
 from darkroom.history.tables import LARGEST_ID, JobRow, PictureRow, SpentKeyRow
@@ -33,18 +33,24 @@ def remove_jobs(session: Session, ids: Sequence[int]) -> None:
     """
     now = datetime.now(UTC)
     gone = JobRow.id.in_(ids)
-    keyed = session.scalars(select(JobRow).where(gone, JobRow.idempotency_key.is_not(None)))
-    keys = [(row.client, row.group_id, row.idempotency_key, row.order_digest) for row in keyed]
+    kept = (JobRow.client, JobRow.group_id, JobRow.idempotency_key, JobRow.order_digest)
+    keyed = session.execute(select(*kept).where(gone, JobRow.idempotency_key.is_not(None))).all()
     session.execute(delete(JobRow).where(gone))
-    session.execute(delete(SpentKeyRow).where(SpentKeyRow.spent_at <= now - KEY_KEPT))
-    for client, group, key, digest in keys:
-        same_order = JobRow.group_id == group if group is not None else false()
-        heir = session.scalar(select(func.min(JobRow.id)).where(same_order))
-        if heir is None:
-            session.merge(SpentKeyRow(client=client, key=key, spent_at=now))
-            continue
-        key_on = update(JobRow).where(JobRow.id == heir)
-        session.execute(key_on.values(idempotency_key=key, order_digest=digest, changed=JobRow.changed))
+    orders = [row.group_id for row in keyed if row.group_id is not None]
+    first_left = select(JobRow.group_id, func.min(JobRow.id)).where(JobRow.group_id.in_(orders))
+    heirs = {found[0]: found[1] for found in session.execute(first_left.group_by(JobRow.group_id))}
+    spent = []
+    for client, group, key, digest in keyed:
+        if group in heirs:
+            key_on = update(JobRow).where(JobRow.id == heirs[group])
+            session.execute(key_on.values(idempotency_key=key, order_digest=digest, changed=JobRow.changed))
+        else:
+            spent.append({"client": client, "key": key, "spent_at": now})
+    names = [(row["client"], row["key"]) for row in spent]
+    old = SpentKeyRow.spent_at <= now - KEY_KEPT
+    session.execute(delete(SpentKeyRow).where(or_(old, tuple_(SpentKeyRow.client, SpentKeyRow.key).in_(names))))
+    if spent:
+        session.execute(insert(SpentKeyRow), spent)
 
 
 def is_spent(session: Session, client: str, key: str) -> bool:
