@@ -49,7 +49,7 @@ from darkroom.request import GenerationRequest, LoraUse
 from darkroom.wishes import Wishes
 
 WAYS = ("eager", "compiled")
-HEAD = ("blocks", "card", "LoRAs", "s/step", "more than none", "picture", "reserved", "allocated", "")
+HEAD = ("blocks", "card", "LoRAs", "s/step", "more than none", "picture", "promised", "reserved", "allocated", "")
 NOTES = """
 Seconds and GiB. s/step: the median of the steps after the first. Each LoRA has matrices for every layer of the blocks
 but those of the modulation, which run once a picture.
@@ -76,6 +76,7 @@ class Row:
     fault: str = ""
     step: float | None = None
     whole: float | None = None
+    promised: int = 0
     reserved: int = 0
     allocated: int = 0
 
@@ -86,7 +87,7 @@ class Row:
             return [*cells, *[""] * (len(HEAD) - len(cells) - 1), self.fault]
         more = f"{self.step / none - 1:+.1%}" if none and case.loras else "–"
         times = [seconds(self.step), more, seconds(self.whole)]
-        return [*cells, *times, gib(self.reserved), gib(self.allocated), self.fault]
+        return [*cells, *times, gib(self.promised), gib(self.reserved), gib(self.allocated), self.fault]
 
 
 class Bench:
@@ -118,7 +119,8 @@ class Bench:
         check_picture(pixels)
         why = compilation.why_not if case.way == "compiled" else None
         row = Row(case=case, step=timing.step, whole=timing.whole, fault=f"uncompiled: {why}" if why else "")
-        return replace(row, reserved=gauge.peak.reserved, allocated=gauge.peak.allocated)
+        peak = gauge.peak
+        return replace(row, promised=plan.promised_vram, reserved=peak.reserved, allocated=peak.allocated)
 
     def stop(self) -> None:
         for compilation in self._compilations.values():

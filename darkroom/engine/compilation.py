@@ -44,7 +44,7 @@ RECORDED_ROWS = 15
 # Ending of the file that says that kernels are made.
 KERNELS = ".kernels"
 # What kernels are made of.
-SOURCE = Path(__file__).with_name("kernels.py")
+SOURCES = [Path(__file__).with_name(name) for name in ("kernel_code.py", "kernels.py")]
 
 Mode: TypeAlias = Literal["auto", "on", "off"]
 
@@ -325,7 +325,7 @@ def _key(order: Order | KernelOrder, signature: Signature = ()) -> str:
     values = {name: value for name, value in vars(order).items() if name not in ("skeleton", "path")}
     if isinstance(order, Order) and order.any_image:
         values["size"] = order.size.text
-    source = SOURCE.read_bytes() if isinstance(order, KernelOrder) else b""
+    source = b"".join(path.read_bytes() for path in SOURCES if isinstance(order, KernelOrder))
     made_with = (VERSION, torch.__version__, triton.origin if triton else None, source, *card)
     return hashlib.sha256(repr((made_with, values, signature)).encode()).hexdigest()[:32]
 

@@ -5,6 +5,7 @@ and their places stay the block's own. Must not know: which card it is, or what 
 """
 
 from collections.abc import Callable, Hashable, Sequence
+from functools import partial
 from typing import Any, NamedTuple, Protocol
 
 import torch
@@ -14,7 +15,7 @@ from torch.nn import functional
 from darkroom.engine.compiled_block import FAULTS, first_line
 from darkroom.engine.float8 import STORED, Float8Linear, multiplied
 from darkroom.engine.fused_stage import FusedStage
-from darkroom.engine.operations import More, Operations, block_of
+from darkroom.engine.operations import More, Narrow, Operations, block_of
 from darkroom.engine.peaks import Peaks
 
 
@@ -92,6 +93,13 @@ class FusedBlock:
         return kind(self._block, layer, self._operations)
 
 
+class _Activations(NamedTuple):
+    """Of one layer, (rows, width) in float8; and what LoRAs take of them (`Narrow.sums`), if that is known."""
+
+    stored: Tensor
+    sums: Tensor | None
+
+
 class _Layer:
     """One float8 layer in one picture. The tensors are those of the module, whatever they show at the moment."""
 
@@ -104,52 +112,72 @@ class _Layer:
         self._unit, self._peak = peaks.unit(number), peaks.peak(number)
         # Where the weights are says where all of the block's are.
         self.place = self._stored.data_ptr
-        self._adds_apart = self.low_rank is not None and not block_of(len(self.low_rank.down))
+        # What has no program is added by itself.
+        has_program = self.low_rank is not None and block_of(len(self.low_rank.down))
+        self._down = self.low_rank.down if self.low_rank is not None and has_program else None
 
-    def product(self, activations: Tensor, into: Tensor | None = None) -> tuple[Tensor, More | None]:
+    def product(self, activations: _Activations, into: Tensor | None = None) -> tuple[Tensor, More | None]:
         """And what LoRAs add to it, which is not in it yet."""
-        result = multiplied(activations, self._unit, self._stored, self._scale, self._bias, self._dtype, into)
+        stored, sums = activations
+        result = multiplied(stored, self._unit, self._stored, self._scale, self._bias, self._dtype, into)
         low_rank = self.low_rank
         if low_rank is None:
             return result, None
-        if self._adds_apart:
-            return low_rank.add_to(result, low_rank.narrow(activations, self._unit, self._dtype)), None
-        return result, More(self._operations.narrow(activations, self._unit, low_rank), low_rank.up)
+        if sums is None:
+            return low_rank.add_to(result, low_rank.narrow(stored, self._unit, self._dtype)), None
+        return result, More(sums, low_rank.up)
 
     def normalized(
-        self, hidden: Tensor, shift: Tensor, scale: Tensor, added: Tensor | None = None, gate: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
+        self,
+        hidden: Tensor,
+        shift: Tensor,
+        scale: Tensor,
+        added: Tensor | None = None,
+        gate: Tensor | None = None,
+        more: More | None = None,
+    ) -> tuple[Tensor, _Activations]:
         """The sum, and its norm as this layer's activations."""
-        normalize, unit, peak = self._operations.normalize, self._unit, self._peak
-        total, stored = normalize(hidden, shift, scale, unit, peak, added=added, gate=gate)
+        operations, unit, peak = self._operations, self._unit, self._peak
+        narrow, sums = self._narrow(hidden)
+        total, stored = operations.normalize(
+            hidden, shift, scale, unit, peak, added=added, gate=gate, more=more, narrow=narrow
+        )
         if self._unsettled():
-            total, stored = normalize(total, shift, scale, unit, peak)
-        return total, stored
+            total, stored = operations.normalize(total, shift, scale, unit, peak, narrow=narrow)
+        return total, _Activations(stored, sums)
 
-    def shrunk(self, hidden: Tensor) -> Tensor:
-        stored = torch.empty(hidden.shape, dtype=STORED, device=hidden.device)
-        self._operations.shrink(hidden, stored, self._unit, self._peak)
-        if self._unsettled():
-            self._operations.shrink(hidden, stored, self._unit, self._peak)
-        return stored
+    def shrunk(self, hidden: Tensor) -> _Activations:
+        return self._written(hidden, partial(self._operations.shrink, hidden))
 
-    def activated(self, hidden: Tensor, more: More | None) -> Tensor:
-        stored = torch.empty(hidden.shape, dtype=STORED, device=hidden.device)
-        self._operations.gelu(hidden, stored, self._unit, self._peak, more)
-        if self._unsettled():
-            self._operations.gelu(hidden, stored, self._unit, self._peak, more)
-        return stored
+    def activated(self, hidden: Tensor, more: More | None) -> _Activations:
+        return self._written(hidden, partial(self._operations.gelu, hidden, more=more))
 
-    def joined(self, attended: Tensor, wide: Tensor, more: More | None) -> Tensor:
+    def joined(self, attended: Tensor, wide: Tensor, more: More | None) -> _Activations:
         """Both as one layer's activations, each by itself."""
-        stored = torch.empty(len(attended), self.in_features, dtype=STORED, device=attended.device)
-        width = self.in_features - wide.shape[1]
-        left, right = stored[:, :width], stored[:, width:]
+        operations, width = self._operations, attended.shape[1]
+        stored = torch.empty(len(wide), self.in_features, dtype=STORED, device=wide.device)
+        narrow, sums = self._narrow(attended, wide)
+        left, right = (None, None) if narrow is None else _cut_narrow(narrow, width, operations.parts(width))
         for again in (False, True):
             if not again or self._unsettled():
-                self._operations.shrink(attended, left, self._unit, self._peak)
-                self._operations.gelu(wide, right, self._unit, self._peak, more)
-        return stored
+                operations.shrink(attended, stored[:, :width], self._unit, self._peak, left)
+                operations.gelu(wide, stored[:, width:], self._unit, self._peak, more, right)
+        return _Activations(stored, sums)
+
+    def _written(self, hidden: Tensor, write: Callable[..., None]) -> _Activations:
+        stored = torch.empty(hidden.shape, dtype=STORED, device=hidden.device)
+        narrow, sums = self._narrow(hidden)
+        for again in (False, True):
+            if not again or self._unsettled():
+                write(stored, self._unit, self._peak, narrow=narrow)
+        return _Activations(stored, sums)
+
+    def _narrow(self, *activations: Tensor) -> tuple[Narrow, Tensor] | tuple[None, None]:
+        if self._down is None:
+            return None, None
+        parts, rows = sum(self._operations.parts(each.shape[1]) for each in activations), len(activations[0])
+        sums = torch.empty(parts, rows, len(self._down), dtype=torch.float32, device=self._down.device)
+        return Narrow(self._down, sums), sums
 
     def _unsettled(self) -> bool:
         """Whether all has to be written once more, by what has now been seen."""
@@ -207,12 +235,12 @@ class _Joint:
             (self._pixels, hidden, joined[words:], angles[words:]),
         ):
             shift, scale, *rest = _rows(side.modulation, conditions, 6)
-            _, stored = side.to_qkv.normalized(tokens, shift, scale)
-            _, more = side.to_qkv.product(stored, into=part)
+            _, activations = side.to_qkv.normalized(tokens, shift, scale)
+            _, more = side.to_qkv.product(activations, into=part)
             self._operations.turn(part, side.query_weight, side.key_weight, turns, heads=self._heads, more=more)
             modulated.append(rest)
         attended = _attention(joined, self._heads, width)
-        del joined, stored, part
+        del joined, activations, part
         pixels = self._last_sum(self._pixels, hidden, attended[words:], modulated[1])
         last = self._last_sum(self._words, prompt, attended[:words], modulated[0])
         # Nothing is changed before all has been set to work.
@@ -224,13 +252,11 @@ class _Joint:
     ) -> tuple[Tensor, Tensor, Tensor, More | None]:
         gate, shift, scale, last_gate = rows
         added, more = side.to_out.product(side.to_out.shrunk(attended))
-        if more is not None:
-            added.addmm_(more.narrow, more.up.t())
-        total, stored = side.widen.normalized(hidden, shift, scale, added=added, gate=gate)
-        wide, more = side.widen.product(stored)
-        stored = side.narrow.activated(wide, more)
+        total, activations = side.widen.normalized(hidden, shift, scale, added=added, gate=gate, more=more)
+        wide, more = side.widen.product(activations)
+        activations = side.narrow.activated(wide, more)
         del wide
-        return total, last_gate, *side.narrow.product(stored)
+        return total, last_gate, *side.narrow.product(activations)
 
 
 class _Single:
@@ -252,15 +278,15 @@ class _Single:
     def run(self, hidden: Tensor, conditions: Tensor, rope: Tensor) -> None:
         operations, width = self._operations, hidden.shape[1]
         shift, scale, gate = _rows(self._modulation, conditions, 3)
-        _, stored = self._widen.normalized(hidden, shift, scale)
-        projected, more = self._widen.product(stored)
+        _, activations = self._widen.normalized(hidden, shift, scale)
+        projected, more = self._widen.product(activations)
         of_three, of_wide = (None, None) if more is None else _cut(more, 3 * width)
         angles = rope.reshape(-1, *rope.shape[-3:])
         operations.turn(projected, self._query_weight, self._key_weight, angles, heads=self._heads, more=of_three)
         attended = _attention(projected, self._heads, width)
-        stored = self._narrow.joined(attended, projected[:, 3 * width :], of_wide)
+        activations = self._narrow.joined(attended, projected[:, 3 * width :], of_wide)
         del projected, attended
-        operations.add(hidden, gate, *self._narrow.product(stored), into=hidden)
+        operations.add(hidden, gate, *self._narrow.product(activations), into=hidden)
 
 
 def _rows(modulation: Any, conditions: Tensor, parts: int) -> Sequence[Tensor]:
@@ -271,7 +297,12 @@ def _rows(modulation: Any, conditions: Tensor, parts: int) -> Sequence[Tensor]:
 
 def _cut(more: More, width: int) -> tuple[More, More]:
     """For the first columns, and for the others."""
-    return More(more.narrow, more.up[:width]), More(more.narrow, more.up[width:])
+    return More(more.sums, more.up[:width]), More(more.sums, more.up[width:])
+
+
+def _cut_narrow(narrow: Narrow, width: int, parts: int) -> tuple[Narrow, Narrow]:
+    """Of the first columns, which write so many parts, and of the others."""
+    return Narrow(narrow.down[:, :width], narrow.sums[:parts]), Narrow(narrow.down[:, width:], narrow.sums[parts:])
 
 
 def _attention(projected: Tensor, heads: int, width: int) -> Tensor:

@@ -9,8 +9,8 @@ from typing import cast
 
 import torch
 
-from darkroom.engine.float8 import STORED, LowRank
-from darkroom.engine.operations import More, Operations, TorchOperations
+from darkroom.engine.float8 import STORED
+from darkroom.engine.operations import More, Narrow, Operations, TorchOperations
 
 # A few are enough: how many there are is no part of a kernel.
 TOKENS = 16
@@ -53,21 +53,36 @@ class KernelOrder:
         wide = some(TOKENS, (3 + FEED_FORWARD) * width)
         stored = torch.empty(TOKENS, (1 + FEED_FORWARD) * width, dtype=STORED, device=self.device)
         angles = torch.zeros(TOKENS, head_width // 2, 2, 2, dtype=torch.float32, device=self.device)
-        of_three, of_wide, of_sum = None, None, None
+        feed = FEED_FORWARD * width
+        left, right = stored[:, :width], stored[:, width:]
+        turned, opened = wide[:, : 3 * width], wide[:, 3 * width :]
+        of_left, of_right = operations.parts(width), operations.parts(feed)
+
+        def sums(parts: int) -> torch.Tensor:
+            return torch.zeros(parts, TOKENS, self.rank, dtype=torch.float32, device=self.device)
+
+        def more(columns: int, parts: int) -> More | None:
+            return More(sums(parts), some(columns, self.rank)) if self.rank else None
+
+        def narrow(columns: int, parts: int) -> Narrow | None:
+            return Narrow(some(self.rank, columns), sums(parts)) if self.rank else None
+
+        operations.shrink(hidden, left, unit, peak, narrow(width, of_left))
+        operations.turn(turned, weight, weight, angles, heads=self.heads, more=more(3 * width, of_left))
+        operations.gelu(opened, right, unit, peak, more(feed, of_left), narrow(feed, of_right))
+        for parts in (of_right, of_left + of_right):
+            operations.add(hidden, row, some(TOKENS, width), more(width, parts), into=hidden)
+
+        def normalize(more: More | None, narrow: Narrow | None) -> None:
+            added = some(TOKENS, width)
+            operations.normalize(hidden, row, row, unit, peak, added=added, gate=row, more=more, narrow=narrow)
+
+        operations.normalize(hidden, row, row, unit, peak, narrow=narrow(width, of_left))
+        normalize(more(width, of_left), narrow(width, of_left))
         if self.rank:
-            ups = (some(columns, self.rank) for columns in (3 * width, FEED_FORWARD * width, width))
-            narrow = some(TOKENS, self.rank)
-            of_three, of_wide, of_sum = (More(narrow, up) for up in ups)
-            for taken in (width, FEED_FORWARD * width, (1 + FEED_FORWARD) * width):
-                down = some(self.rank, taken)
-                low_rank = LowRank(down, of_sum.up, down.to(STORED), unit)
-                operations.narrow(some(TOKENS, taken).to(STORED), unit, low_rank)
-        else:
-            operations.normalize(hidden, row, row, unit, peak)
-            operations.normalize(hidden, row, row, unit, peak, added=some(TOKENS, width), gate=row)
-            operations.shrink(hidden, stored[:, :width], unit, peak)
-        operations.add(hidden, row, some(TOKENS, width), of_sum, into=hidden)
-        operations.turn(wide[:, : 3 * width], weight, weight, angles, heads=self.heads, more=of_three)
-        operations.gelu(wide[:, 3 * width :], stored[:, width:], unit, peak, of_wide)
+            # LoRAs of some layers only.
+            normalize(more(width, of_left), None)
+            operations.gelu(opened, right, unit, peak, more(feed, of_left), None)
+            operations.gelu(opened, right, unit, peak, None, narrow(feed, of_right))
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from darkroom.engine.float8 import LARGEST, STORED, LowRank
+from darkroom.engine.float8 import LARGEST, STORED
 
 # Of all norms in FLUX.1.
 EPSILON = 1e-6
@@ -25,19 +25,36 @@ def block_of(rank: int) -> int:
     return next((each for each in RANKS if each >= rank), 0)
 
 
-class More(NamedTuple):
-    """What LoRAs add to a product: narrow · upᵀ. `narrow` is (rows, rank) and `up` (width, rank), of one type."""
+class Narrow(NamedTuple):
+    """What LoRAs take of activations x: x · downᵀ, which `sums` (parts, rows, rank; float32) become the parts of.
 
-    narrow: Tensor
+    `down` is (rank, width).
+    """
+
+    down: Tensor
+    sums: Tensor
+
+    def take(self, values: Tensor) -> None:
+        self.sums.zero_()[0] = values.to(self.down.dtype).float() @ self.down.float().t()
+
+
+class More(NamedTuple):
+    """What LoRAs add to a product: the sum of `sums` (parts, rows, rank; float32) · upᵀ. `up` is (width, rank)."""
+
+    sums: Tensor
     up: Tensor
 
     def of(self, hidden: Tensor) -> Tensor:
         """`hidden` with it, in float32."""
-        return hidden.float() + self.narrow.float() @ self.up.float().t()
+        return hidden.float() + self.sums.sum(0).to(self.up.dtype).float() @ self.up.float().t()
 
 
 class Operations(Protocol):
     """Each `peak` becomes the largest of itself and of the values that are written as float8."""
+
+    def parts(self, width: int) -> int:
+        """How many are written of a `Narrow` for so many columns."""
+        ...
 
     def normalize(
         self,
@@ -49,18 +66,29 @@ class Operations(Protocol):
         *,
         added: Tensor | None = None,
         gate: Tensor | None = None,
+        more: More | None = None,
+        narrow: Narrow | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """The sum `hidden` + `gate` · `added`, in the place of `added`; norm(sum) · (1 + `scale`) + `shift` as float8.
+        """The sum `hidden` + `gate` · (`added` and `more`), in the place of `added`; and norm(sum) · (1 + `scale`) +
+        `shift` as float8.
 
         `hidden` and `added` are (rows, width), all others (1, width). Without `added`, the sum is `hidden` itself.
         """
         ...
 
-    def gelu(self, hidden: Tensor, stored: Tensor, unit: Tensor, peak: Tensor, more: More | None = None) -> None:
+    def gelu(
+        self,
+        hidden: Tensor,
+        stored: Tensor,
+        unit: Tensor,
+        peak: Tensor,
+        more: More | None = None,
+        narrow: Narrow | None = None,
+    ) -> None:
         """Of `hidden` and `more`, with tanh, into `stored`. Both (rows, width), of larger rows if need be."""
         ...
 
-    def shrink(self, hidden: Tensor, stored: Tensor, unit: Tensor, peak: Tensor) -> None:
+    def shrink(self, hidden: Tensor, stored: Tensor, unit: Tensor, peak: Tensor, narrow: Narrow | None = None) -> None:
         """`hidden` into `stored`, as it is. Both (rows, width), of larger rows if need be."""
         ...
 
@@ -85,13 +113,12 @@ class Operations(Protocol):
         """`into` becomes the sum `hidden` + `gate` · (`added` and `more`). It may be either of them."""
         ...
 
-    def narrow(self, stored: Tensor, unit: Tensor, low_rank: LowRank) -> Tensor:
-        """x · downᵀ of activations as float8, in the type of `up`."""
-        ...
-
 
 class TorchOperations:
     """For a machine without a card, and to compare with."""
+
+    def parts(self, width: int) -> int:  # noqa: ARG002
+        return 1
 
     def normalize(
         self,
@@ -103,22 +130,34 @@ class TorchOperations:
         *,
         added: Tensor | None = None,
         gate: Tensor | None = None,
+        more: More | None = None,
+        narrow: Narrow | None = None,
     ) -> tuple[Tensor, Tensor]:
         total = hidden
         if added is not None and gate is not None:
             total = added
-            self.add(hidden, gate, added, into=total)
+            self.add(hidden, gate, added, more, into=total)
         normed = functional.layer_norm(total.float(), total.shape[-1:], eps=EPSILON)
         stored = torch.empty(total.shape, dtype=STORED, device=total.device)
-        self.shrink(normed * (1 + scale.float()) + shift.float(), stored, unit, peak)
+        self.shrink(normed * (1 + scale.float()) + shift.float(), stored, unit, peak, narrow)
         return total, stored
 
-    def gelu(self, hidden: Tensor, stored: Tensor, unit: Tensor, peak: Tensor, more: More | None = None) -> None:
+    def gelu(
+        self,
+        hidden: Tensor,
+        stored: Tensor,
+        unit: Tensor,
+        peak: Tensor,
+        more: More | None = None,
+        narrow: Narrow | None = None,
+    ) -> None:
         values = hidden.float() if more is None else more.of(hidden)
-        self.shrink(functional.gelu(values, approximate="tanh"), stored, unit, peak)
+        self.shrink(functional.gelu(values, approximate="tanh"), stored, unit, peak, narrow)
 
-    def shrink(self, hidden: Tensor, stored: Tensor, unit: Tensor, peak: Tensor) -> None:
+    def shrink(self, hidden: Tensor, stored: Tensor, unit: Tensor, peak: Tensor, narrow: Narrow | None = None) -> None:
         values = hidden.float()
+        if narrow is not None:
+            narrow.take(values)
         stored.copy_((values / unit).clamp(-LARGEST, LARGEST))
         largest = peak.view(torch.float32)
         largest.copy_(torch.maximum(largest, values.abs().amax()))
@@ -148,7 +187,3 @@ class TorchOperations:
     def add(self, hidden: Tensor, gate: Tensor, added: Tensor, more: More | None = None, *, into: Tensor) -> None:
         beside = added.float() if more is None else more.of(added)
         into.copy_(hidden.float() + gate.float() * beside)
-
-    def narrow(self, stored: Tensor, unit: Tensor, low_rank: LowRank) -> Tensor:
-        product = stored.float() @ low_rank.stored.float().t()
-        return (product * (unit * low_rank.scale)).to(low_rank.up.dtype)
