@@ -25,6 +25,7 @@ from darkroom.downloads.shelf import Shelf
 from darkroom.errors import DarkroomError, HistoryUnusable, InvalidConfig, InvalidRequest, Problem, shown
 from darkroom.history.lock import FolderLock
 from darkroom.logs import start_logging
+from darkroom.web.importing import import_gradio
 from darkroom.weights import Hub
 
 FAILED, BAD_USE = 1, 2
@@ -85,6 +86,8 @@ def _served(said: Namespace, config: Path, serve: Serve) -> int:
         host, port = said.host or settings.server.host, settings.server.port if said.port is None else said.port
         # What was said on the command line is what the doors go by, too.
         server = settings.server.model_copy(update={"host": host, "port": port})
+        # Before whoever serves imports the page.
+        import_gradio()
         serve(settings.model_copy(update={"server": server}), host, port)
     except DarkroomError as error:
         sys.stderr.write(f"Darkroom cannot start: {error}\n")
