@@ -41,7 +41,7 @@ class LowRank(NamedTuple):
 
     def narrow(self, activations: Tensor, unit: Tensor, dtype: torch.dtype) -> Tensor:
         """x · downᵀ of float8 activations, where 1 stands for `unit`."""
-        return _product(activations, unit, self.stored, self.scale, None, dtype)
+        return multiplied(activations, unit, self.stored, self.scale, None, dtype)
 
     def add_to(self, result: Tensor, narrow: Tensor) -> Tensor:
         """`narrow` is x · downᵀ, with two dimensions. `result` is not to be used again."""
@@ -127,39 +127,26 @@ def multiplied(
 
     `unit` and `scale` are float32 without dimensions. With `into`, of that type and shape, the result is there.
     """
-    # Beside a float32 result the card takes no bias.
-    bias_apart = bias is not None and dtype == torch.float32
-    beside = None if bias_apart else bias if bias is None or bias.dtype == dtype else bias.to(dtype)
-    result = _product(activations, unit, stored, scale, beside, dtype, into)
-    if bias is not None and bias_apart:
-        result += bias
-    return result
-
-
-def _product(
-    activations: Tensor,
-    unit: Tensor,
-    stored: Tensor,
-    scale: Tensor,
-    bias: Tensor | None,
-    dtype: torch.dtype,
-    into: Tensor | None = None,
-) -> Tensor:
     if activations.is_cpu:
         # Only tests ask a processor for it, and torch's own takes seconds where that knows no float8.
         product = functional.linear(activations.float(), stored.float() * (unit * scale))
         product = (product if bias is None else product + bias).to(dtype)
         return product if into is None else into.copy_(product)
-    return torch._scaled_mm(
+    # Beside a float32 result the card takes no bias.
+    bias_apart = bias is not None and dtype == torch.float32
+    result = torch._scaled_mm(
         activations,
         stored.t(),
         scale_a=unit,
         scale_b=scale,
-        bias=bias,
+        bias=None if bias_apart else bias if bias is None or bias.dtype == dtype else bias.to(dtype),
         out_dtype=dtype,
         use_fast_accum=True,
         out=into,
     )
+    if bias is not None and bias_apart:
+        result += bias
+    return result
 
 
 # result += left · right. An operation of its own, so that compiled code too adds in place: what the compiler would make
